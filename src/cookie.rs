@@ -1,0 +1,215 @@
+//! The names of our cookies, and the `Cookie` header: finding ours in it, and taking ours out of it.
+//! What a value means is for `seal`, `session` and `login`.
+
+use cookie::{Cookie, CookieBuilder, SameSite};
+use http::HeaderMap;
+use http::header::COOKIE;
+use thiserror::Error;
+
+use crate::config::CookieSettings;
+
+/// Our cookies' names and attributes.
+#[derive(Clone, Debug)]
+pub struct CookieNames {
+    session: String,
+    flow_prefix: String,
+    bare: String,
+    domain: Option<String>,
+    secure: bool,
+}
+
+/// Two cookies of our name: one of them was put there by somebody else (RFC 6265bis section 8.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("two cookies of one name")]
+pub struct TwoOfOneName;
+
+/// The `Cookie` header as the workload may see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// None of ours was in it.
+    AsSent,
+    /// Nothing but ours was in it.
+    Removed,
+    /// What is left.
+    Rest(String),
+}
+
+impl CookieNames {
+    /// The names for these settings: `__Host-` where one host is served over https, `__Secure-` where a domain is
+    /// shared, no prefix on plain http (RFC 6265bis section 4.1.3).
+    #[must_use]
+    pub fn new(settings: &CookieSettings) -> Self {
+        let prefix = match (settings.secure, &settings.domain) {
+            (false, _) => "",
+            (true, None) => "__Host-",
+            (true, Some(_)) => "__Secure-",
+        };
+        let bare = settings.name.clone();
+        Self {
+            session: format!("{prefix}{bare}"),
+            flow_prefix: format!("{prefix}{bare}-flow-"),
+            bare,
+            domain: settings.domain.clone(),
+            secure: settings.secure,
+        }
+    }
+
+    /// The session cookie's name.
+    #[must_use]
+    pub fn session(&self) -> &str {
+        &self.session
+    }
+
+    /// What the names of flow cookies begin with.
+    #[must_use]
+    pub fn flow_prefix(&self) -> &str {
+        &self.flow_prefix
+    }
+
+    /// The session cookie's value.
+    ///
+    /// # Errors
+    /// If there are two of them.
+    pub fn find_session<'h>(&self, headers: &'h HeaderMap) -> Result<Option<&'h str>, TwoOfOneName> {
+        find(headers, &self.session)
+    }
+
+    /// The flow cookies, as (what stands behind the prefix, value). Those that occur twice are left out.
+    #[must_use]
+    pub fn flows<'h>(&self, headers: &'h HeaderMap) -> Vec<(&'h str, &'h str)> {
+        let all: Vec<(&str, &str)> =
+            pairs(headers).filter_map(|(name, value)| Some((name.strip_prefix(&*self.flow_prefix)?, value))).collect();
+        let once = |name: &str| all.iter().filter(|(other, _)| *other == name).count() == 1;
+        all.iter().copied().filter(|(name, _)| once(name)).collect()
+    }
+
+    /// The `Cookie` header without ours, in whatever spelling. What is left stays as it was sent.
+    #[must_use]
+    pub fn upstream(&self, headers: &HeaderMap) -> Upstream {
+        let mut rest = String::new();
+        let mut taken = false;
+        for header in headers.get_all(COOKIE) {
+            // Cookie values may hold bytes that are no UTF-8 (RFC 6265 section 5.4 sends them as they were set); such
+            // a header cannot be cut safely, so none of it goes on.
+            let Ok(text) = std::str::from_utf8(header.as_bytes()) else {
+                taken = true;
+                continue;
+            };
+            for piece in text.split(';').map(str::trim).filter(|piece| !piece.is_empty()) {
+                let name = piece.split('=').next().unwrap_or_default();
+                if self.is_ours(name) {
+                    taken = true;
+                } else {
+                    if !rest.is_empty() {
+                        rest.push_str("; ");
+                    }
+                    rest.push_str(piece);
+                }
+            }
+        }
+        match (taken, rest.is_empty()) {
+            (false, _) => Upstream::AsSent,
+            (true, true) => Upstream::Removed,
+            (true, false) => Upstream::Rest(rest),
+        }
+    }
+
+    /// A cookie with our attributes, to which a caller adds its life.
+    #[must_use]
+    pub fn build(&self, name: String, value: String) -> CookieBuilder<'static> {
+        let cookie =
+            Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax).secure(self.secure);
+        match &self.domain {
+            Some(domain) => cookie.domain(domain.clone()),
+            None => cookie,
+        }
+    }
+
+    /// A cookie that takes the one of this name away.
+    #[must_use]
+    pub fn expire(&self, name: String) -> Cookie<'static> {
+        self.build(name, String::new()).max_age(cookie::time::Duration::ZERO).build()
+    }
+
+    fn is_ours(&self, name: &str) -> bool {
+        let name = name.trim();
+        let bare = ["__host-", "__secure-"]
+            .iter()
+            .find_map(|prefix| match name.get(..prefix.len()) {
+                Some(start) if start.eq_ignore_ascii_case(prefix) => name.get(prefix.len()..),
+                _ => None,
+            })
+            .unwrap_or(name);
+        let Some((start, end)) = bare.split_at_checked(self.bare.len()) else { return false };
+        start.eq_ignore_ascii_case(&self.bare)
+            && (end.is_empty() || end.get(..6).is_some_and(|tail| tail.eq_ignore_ascii_case("-flow-")))
+    }
+}
+
+fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, TwoOfOneName> {
+    let mut found = None;
+    for (other, value) in pairs(headers) {
+        if other == name && found.replace(value).is_some() {
+            return Err(TwoOfOneName);
+        }
+    }
+    Ok(found)
+}
+
+fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
+    let texts = headers.get_all(COOKIE).iter().filter_map(|header| std::str::from_utf8(header.as_bytes()).ok());
+    texts.flat_map(|text| text.split(';')).filter_map(|piece| piece.trim().split_once('='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names() -> CookieNames {
+        CookieNames::new(&CookieSettings { name: "countersign".into(), domain: None, secure: true })
+    }
+
+    fn sent(values: &[&str]) -> HeaderMap {
+        values.iter().map(|value| (COOKIE, value.parse().expect("a header value"))).collect()
+    }
+
+    #[test]
+    fn the_prefix_follows_the_settings() {
+        let name = |domain: Option<&str>, secure| {
+            let settings = CookieSettings { name: "countersign".into(), domain: domain.map(Into::into), secure };
+            CookieNames::new(&settings).session().to_owned()
+        };
+        assert_eq!(name(None, true), "__Host-countersign");
+        assert_eq!(name(Some("example.com"), true), "__Secure-countersign");
+        assert_eq!(name(None, false), "countersign");
+    }
+
+    #[test]
+    fn ours_is_found_and_two_are_refused() {
+        let names = names();
+        assert_eq!(names.find_session(&sent(&["a=1; __Host-countersign=x=y; b=2"])), Ok(Some("x=y")));
+        assert_eq!(names.find_session(&sent(&["__host-countersign=x"])), Ok(None));
+        assert_eq!(names.find_session(&sent(&["__Host-countersign=x; __Host-countersign=y"])), Err(TwoOfOneName));
+        assert_eq!(names.find_session(&sent(&["__Host-countersign=x", "__Host-countersign=y"])), Err(TwoOfOneName));
+        assert_eq!(
+            names.flows(&sent(&[
+                "__Host-countersign-flow-a=1; __Host-countersign-flow-b=2; __Host-countersign-flow-a=3"
+            ])),
+            [("b", "2")]
+        );
+    }
+
+    #[test]
+    fn the_workload_sees_none_of_ours() {
+        let names = names();
+        assert_eq!(names.upstream(&sent(&[])), Upstream::AsSent);
+        assert_eq!(names.upstream(&sent(&["_xsrf=1; theme=dark"])), Upstream::AsSent);
+        assert_eq!(names.upstream(&sent(&["countersigned=1"])), Upstream::AsSent);
+        assert_eq!(names.upstream(&sent(&["__Host-countersign=x"])), Upstream::Removed);
+        let many = sent(&[
+            "_xsrf=2|a; __Host-countersign=x; __HOST-Countersign-Flow-9=y;theme=dark",
+            "countersign=z; c=\"q\"",
+        ]);
+        assert_eq!(names.upstream(&many), Upstream::Rest("_xsrf=2|a; theme=dark; c=\"q\"".into()));
+    }
+}

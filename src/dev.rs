@@ -1,0 +1,1 @@
+//! The development identity provider and the demo site of `countersign dev`. Loopback only; never part of `serve`.

@@ -1,0 +1,1 @@
+//! The doors: each turns bytes into a core call and the answer into bytes, and decides nothing.

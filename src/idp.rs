@@ -1,0 +1,78 @@
+//! The identity providers: discovery, keys, the code exchange, verification, renewal, logout. The only maker of
+//! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
+
+use thiserror::Error;
+
+use crate::clock::UnixTime;
+use crate::identity::{Identity, ProviderId, ProviderTokens};
+
+/// What a browser takes to the provider (OIDC Core section 3.1.2.1).
+#[derive(Clone, Debug)]
+pub struct AuthorizationRequest<'a> {
+    /// Binds the answer to this browser's flow.
+    pub state: &'a str,
+    /// Binds the ID token to this flow.
+    pub nonce: &'a str,
+    /// `BASE64URL(SHA256(verifier))` (RFC 7636 section 4.2).
+    pub code_challenge: &'a str,
+    /// Whether the provider is to ask for the credentials again (`prompt=login`).
+    pub prompt_login: bool,
+}
+
+/// What came of a code exchange or a renewal.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who it is, judged by the provider's settings but not yet by `admit`.
+    pub identity: Identity,
+    /// What to keep.
+    pub tokens: ProviderTokens,
+    /// The provider's own name for its session, if it said one.
+    pub provider_sid: Option<String>,
+    /// When the access token ends, if the provider said so.
+    pub tokens_expire_at: Option<UnixTime>,
+}
+
+/// Why there is no identity, by who can mend it.
+#[derive(Clone, Debug, Error)]
+pub enum IdpError {
+    /// It cannot be reached, or discovery has not succeeded yet. Passing.
+    #[error("identity provider {provider} cannot be reached: {reason}")]
+    Unreachable {
+        /// Which one.
+        provider: ProviderId,
+        /// What went wrong.
+        reason: String,
+    },
+    /// It answered something that the standards forbid; nothing was believed.
+    #[error("identity provider {provider} misbehaved: {reason}")]
+    Misbehaved {
+        /// Which one.
+        provider: ProviderId,
+        /// What was wrong, without anything secret.
+        reason: String,
+    },
+    /// It refused the code or the refresh token (`invalid_grant`, RFC 6749 section 5.2).
+    #[error("identity provider {provider} refused the grant: {reason}")]
+    GrantRefused {
+        /// Which one.
+        provider: ProviderId,
+        /// What it said.
+        reason: String,
+    },
+    /// Its registration of us and our settings do not agree (`invalid_client`, `unauthorized_client`, …).
+    #[error("identity provider {provider} refused this client: {reason}")]
+    Misconfigured {
+        /// Which one.
+        provider: ProviderId,
+        /// What it said, and what to look at.
+        reason: String,
+    },
+    /// The tokens are good, but what they say of the user cannot be used: no user claim, an unverified address, …
+    #[error("identity provider {provider} gave no usable identity: {reason}")]
+    UnusableIdentity {
+        /// Which one.
+        provider: ProviderId,
+        /// Which claim and which setting.
+        reason: String,
+    },
+}

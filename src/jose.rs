@@ -1,0 +1,1 @@
+//! Signs and verifies JWTs. No network, no keys of its own.

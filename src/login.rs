@@ -1,0 +1,1 @@
+//! A browser's way in and out: start, callback, sign-out.

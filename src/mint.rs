@@ -1,0 +1,1 @@
+//! Identity and audience become an RC token.

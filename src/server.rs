@@ -1,0 +1,1 @@
+//! Sockets: accept, deadlines, limits, TLS, drain.

@@ -1,0 +1,121 @@
+//! The port: what a store of sessions must do. It sees sealed rows and times, never a session.
+
+use std::fmt;
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::clock::UnixTime;
+
+/// Where sessions live. Whatever a call has answered is durable: it survives the end of the process (`kill -9`).
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// Puts a new row in. It is forgotten at `until`, at the latest at the row's own end.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written.
+    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError>;
+
+    /// The row, unless its time is over at `now`.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or read.
+    async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError>;
+
+    /// Puts `row` in the place of the one that was loaded as `expected`; its time stays.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written.
+    async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError>;
+
+    /// Moves the time at which the row is forgotten. A row that is gone stays gone.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written.
+    async fn touch(&self, key: StoreKey, until: UnixTime) -> Result<(), StoreError>;
+
+    /// Takes the row out; whether there was one.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written: the session may then still be there.
+    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError>;
+
+    /// Marks a login flow as used until `until`; `false` if it was marked already.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written.
+    async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError>;
+
+    /// Takes out what is over at `now`; how many rows that were.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written.
+    async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError>;
+
+    /// How many rows there are.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or read.
+    async fn count(&self) -> Result<u64, StoreError>;
+}
+
+/// Where a session is found: a one-way function of its cookie's secret. Whoever reads it learns no cookie.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StoreKey(pub(crate) [u8; 32]);
+
+impl StoreKey {
+    /// The bytes, as the store files them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreKey({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+/// Which writing of a row this is; each [`Store::replace`] makes the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision(pub u64);
+
+/// A row as it was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRow {
+    /// The sealed session.
+    pub row: Vec<u8>,
+    /// Which writing of it.
+    pub revision: Revision,
+    /// When it is forgotten unless it is touched.
+    pub until: UnixTime,
+}
+
+/// What became of a [`Store::replace`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replaced {
+    /// Done; this is the new revision.
+    Done(Revision),
+    /// Somebody else wrote a newer row: load again.
+    Superseded,
+    /// The session has ended meanwhile. It stays ended.
+    Gone,
+}
+
+/// The store did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum StoreError {
+    /// Another process has the file.
+    #[error("{path} is in use by another process: stop it, or give this one a `data_dir` of its own")]
+    InUse {
+        /// The file.
+        path: String,
+    },
+    /// It cannot be opened, read or written at all.
+    #[error("the session store is not available: {reason}")]
+    Unavailable {
+        /// What went wrong.
+        reason: String,
+    },
+}
