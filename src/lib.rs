@@ -7,6 +7,7 @@ pub mod config;
 pub mod cookie;
 pub mod entropy;
 pub mod identity;
+pub mod private_file;
 pub mod return_to;
 pub mod secret;
 
