@@ -4,9 +4,17 @@
 #[cfg(test)]
 pub(crate) mod conformance;
 mod embedded;
+mod endings;
+#[cfg(test)]
+pub(crate) mod faulty;
+mod live;
 mod row;
+mod sessions;
 mod store;
+mod touches;
 
 pub use embedded::Embedded;
+pub use live::Live;
 pub use row::Session;
+pub use sessions::{NewSession, SessionCookie, SessionError, Sessions};
 pub use store::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};

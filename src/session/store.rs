@@ -81,6 +81,11 @@ impl fmt::Debug for StoreKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(pub u64);
 
+impl Revision {
+    /// What [`Store::create`] makes.
+    pub const FIRST: Self = Self(1);
+}
+
 /// A row as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRow {

@@ -35,7 +35,7 @@ impl<'t> Tables<'t> {
 
     pub(super) fn create(&mut self, key: StoreKey, row: &[u8], until: UnixTime) -> Result<(), redb::Error> {
         self.remove(key)?;
-        self.rows.insert(key.as_bytes(), (1, until.as_secs(), row))?;
+        self.rows.insert(key.as_bytes(), (Revision::FIRST.0, until.as_secs(), row))?;
         self.row_expiry.insert((until.as_secs(), key.as_bytes()), ())?;
         Ok(())
     }
