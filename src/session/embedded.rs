@@ -60,9 +60,9 @@ impl Embedded {
         &self,
         question: impl FnOnce(&Snapshot) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let shelf = Arc::clone(&self.shelf);
+        let shared = Arc::clone(&self.shelf);
         let reading = tokio::task::spawn_blocking(move || {
-            shelf.with(|database| question(&Snapshot::of(&database.begin_read()?)?))
+            shared.with(|database| question(&Snapshot::of(&database.begin_read()?)?))
         });
         match timeout(READ_DEADLINE, reading).await {
             Ok(Ok(answer)) => answer,

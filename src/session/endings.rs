@@ -12,7 +12,7 @@ use crate::clock::UnixTime;
 #[derive(Debug, Default)]
 pub(super) struct Endings(Mutex<HashMap<StoreKey, UnixTime>>);
 
-const DOUBT: Duration = Duration::from_secs(60);
+const DOUBT: Duration = Duration::from_mins(1);
 
 impl Endings {
     pub(super) fn begin(&self, key: StoreKey, now: UnixTime) {

@@ -37,10 +37,8 @@ impl Faulty {
     }
 
     fn well(&self) -> Result<(), StoreError> {
-        match self.broken.load(Ordering::SeqCst) {
-            true => Err(StoreError::Unavailable { reason: "a test says so".into() }),
-            false => Ok(()),
-        }
+        let broken = self.broken.load(Ordering::SeqCst);
+        if broken { Err(StoreError::Unavailable { reason: "a test says so".into() }) } else { Ok(()) }
     }
 
     async fn pass(&self) {

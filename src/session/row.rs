@@ -65,14 +65,14 @@ pub(super) fn open(row: &[u8], keys: &SessionKeys, key: StoreKey) -> Result<Sess
 
 /// The tokens, for whoever has the cookie of the session `sid`.
 pub(super) fn seal_tokens(tokens: &ProviderTokens, secret: &CookieSecret, sid: &str) -> Vec<u8> {
-    let written = WrittenTokens {
-        id_token: tokens.id_token.expose(),
-        access_token: tokens.access_token.expose(),
-        refresh_token: tokens.refresh_token.as_ref().map(SecretText::expose),
+    let written = Tokens {
+        id: tokens.id_token.expose(),
+        access: tokens.access_token.expose(),
+        refresh: tokens.refresh_token.as_ref().map(SecretText::expose),
     };
-    let size = [Some(written.id_token), Some(written.access_token), written.refresh_token];
     // Room for all of it: a vector that grows leaves copies behind.
-    let room = size.into_iter().flatten().map(|token| token.len() * 2).sum::<usize>() + 128;
+    let bytes = written.id.len() + written.access.len() + written.refresh.map_or(0, str::len);
+    let room = bytes * 2 + 128;
     let mut plain = Zeroizing::new(Vec::with_capacity(room));
     write_json(&mut plain, &written);
     secret.seal(sid.as_bytes(), &plain)
@@ -81,26 +81,19 @@ pub(super) fn seal_tokens(tokens: &ProviderTokens, secret: &CookieSecret, sid: &
 /// The tokens that [`seal_tokens`] sealed.
 pub(super) fn open_tokens(sealed: &[u8], secret: &CookieSecret, sid: &str) -> Result<ProviderTokens, BadRow> {
     let plain = secret.open(sid.as_bytes(), sealed)?;
-    let read: ReadTokens = serde_json::from_slice(&plain)?;
+    let read: Tokens<String> = serde_json::from_slice(&plain)?;
     Ok(ProviderTokens {
-        id_token: SecretText::new(read.id_token),
-        access_token: SecretText::new(read.access_token),
-        refresh_token: read.refresh_token.map(SecretText::new),
+        id_token: SecretText::new(read.id),
+        access_token: SecretText::new(read.access),
+        refresh_token: read.refresh.map(SecretText::new),
     })
 }
 
-#[derive(Serialize)]
-struct WrittenTokens<'a> {
-    id_token: &'a str,
-    access_token: &'a str,
-    refresh_token: Option<&'a str>,
-}
-
-#[derive(Deserialize)]
-struct ReadTokens {
-    id_token: String,
-    access_token: String,
-    refresh_token: Option<String>,
+#[derive(Serialize, Deserialize)]
+struct Tokens<T> {
+    id: T,
+    access: T,
+    refresh: Option<T>,
 }
 
 #[expect(clippy::expect_used, reason = "texts and numbers are always JSON, and a vector takes whatever is written")]

@@ -65,11 +65,11 @@ pub enum SessionError {
     TokensSealedElsewhere,
 }
 
-/// What the cache may take, and what a session takes in it as a first guess.
+/// What the cache may take, and how many sessions that is, as a first guess.
 const CACHE_BYTES: u64 = 64 * 1024 * 1024;
-const USUAL_BYTES: usize = 4 * 1024;
+const CACHE_SESSIONS: usize = 16 * 1024;
 /// How precisely the store knows when a session was last used.
-const PRECISION: Duration = Duration::from_secs(60);
+const PRECISION: Duration = Duration::from_mins(1);
 /// The answer must be out before the gateway gives up (2 s in our manifests).
 const FIND_DEADLINE: Duration = Duration::from_millis(1600);
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ impl Sessions {
         entropy: Arc<dyn Entropy>,
         settings: &SessionSettings,
     ) -> Self {
-        let cache = Cache::with_weighter((CACHE_BYTES / USUAL_BYTES as u64) as usize, CACHE_BYTES, ByBytes);
+        let cache = Cache::with_weighter(CACHE_SESSIONS, CACHE_BYTES, ByBytes);
         Self {
             store,
             keys,
