@@ -122,7 +122,11 @@ impl Verifier<'_> {
         match refetched {
             Err(trouble) if current.is_empty() => Err(trouble),
             Err(trouble) => {
-                Err(Trouble::Misbehaved(format!("{first}; newer keys could not be had: {}", trouble.reason())))
+                let reason = format!("{first}; newer keys could not be had: {}", trouble.reason());
+                Err(match trouble {
+                    Trouble::Unreachable(_) => Trouble::Unreachable(reason),
+                    _ => Trouble::Misbehaved(reason),
+                })
             }
             Ok(()) => self.verify_with(&current, token).map_err(|refused| match refused {
                 Refused::ByKeys(reason) | Refused::ByToken(reason) => Trouble::Misbehaved(reason),

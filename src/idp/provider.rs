@@ -31,6 +31,8 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long what was found is good for.
 const FOUND_FOR: Duration = Duration::from_secs(60 * 60);
+/// When to renew again after the identity could not be read anew.
+const SOON: Duration = Duration::from_secs(60);
 
 /// One configured identity provider.
 #[derive(Debug)]
@@ -185,37 +187,28 @@ impl Provider {
         let endpoints = self.known()?;
         let signed_in = async {
             let granted = self.token_endpoint(&endpoints).exchange(code, verifier, &self.redirect_uri).await?;
-            let missing =
-                || Trouble::Misbehaved("token: there is no ID token (is `openid` among the scopes?)".to_owned());
-            let id_token = granted.id_token.clone().ok_or_else(missing)?;
+            let id_token = granted.id_token.clone().ok_or_else(|| {
+                Trouble::Misbehaved("token: there is no ID token (is `openid` among the scopes?)".to_owned())
+            })?;
             let claims = self.verified(&endpoints, &granted, &id_token, Occasion::SignIn { nonce }).await?;
-            let refresh_token = granted.refresh_token.clone();
-            self.signed_in(&endpoints, granted, id_token, claims, refresh_token).await
+            let (identity, sid) = self.identity(&endpoints, &granted, claims).await?;
+            Ok(self.with_tokens(identity, sid, granted, id_token))
         };
-        signed_in.await.map_err(|trouble| trouble.at(self.id()))
+        signed_in.await.map_err(|trouble: Trouble| trouble.at(self.id()))
     }
 
     /// Exchanges the refresh token and reads the identity of `known` anew (OIDC Core section 12). Without an ID token
     /// in the answer userinfo says who it is; without that endpoint too, the identity stays as it is known.
     ///
+    /// If the provider goes away after it has granted new tokens, they are returned with the identity as it is known,
+    /// to end in a minute: the old refresh token may be spent, and the next renewal must have the new one.
+    ///
     /// # Errors
     /// As [`IdpError`] tells. [`IdpError::Misbehaved`] also if it answers for somebody else than `known`.
     pub async fn renew(&self, tokens: &ProviderTokens, known: &Identity) -> Result<SignedIn, IdpError> {
         let endpoints = self.known()?;
-        let signed_in = async {
-            let none = || Trouble::GrantRefused("refresh: there is no refresh token".to_owned());
-            let old = tokens.refresh_token.as_ref().ok_or_else(none)?;
-            let granted = self.token_endpoint(&endpoints).refresh(old).await?;
-            let refresh_token = granted.refresh_token.clone().or_else(|| Some(old.clone()));
-            let Some(id_token) = granted.id_token.clone() else {
-                return self.renewed_by_userinfo(&endpoints, granted, tokens, refresh_token, known).await;
-            };
-            let claims = self.verified(&endpoints, &granted, &id_token, Occasion::Renewal { known }).await?;
-            let mut signed_in = self.signed_in(&endpoints, granted, id_token, claims, refresh_token).await?;
-            keep_sign_in_facts(&mut signed_in.identity, known);
-            Ok(signed_in)
-        };
-        signed_in.await.map_err(|trouble: Trouble| trouble.at(self.id()))
+        let renewed = self.try_to_renew(&endpoints, tokens, known).await;
+        renewed.map_err(|trouble| trouble.at(self.id()))
     }
 
     /// Revokes the tokens, if the provider can do that (RFC 7009).
@@ -314,41 +307,77 @@ impl Provider {
     }
 
     /// Makes an identity of verified claims, with userinfo's help where they do not suffice.
-    async fn signed_in(
+    async fn identity(
         &self,
         endpoints: &Endpoints,
-        granted: Granted,
-        id_token: SecretText,
+        granted: &Granted,
         claims: Map<String, Value>,
-        refresh_token: Option<SecretText>,
-    ) -> Result<SignedIn, Trouble> {
+    ) -> Result<(Identity, Option<String>), Trouble> {
         let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut claims = Claims { id_token: claims, userinfo: Map::new() };
-        if claims.want_userinfo(&self.settings.identity) && endpoints.userinfo.is_some() {
+        if claims.want_userinfo(&self.settings.identity) {
             claims.userinfo = self.userinfo(endpoints, &granted.access_token, &subject).await?;
         }
         let identity = claims.identity(&subject, self.id(), &self.settings.identity)?;
-        let provider_sid = claims.provider_sid()?;
-        Ok(self.with_tokens(identity, provider_sid, granted, id_token, refresh_token))
+        Ok((identity, claims.provider_sid()?))
     }
 
-    async fn renewed_by_userinfo(
+    async fn try_to_renew(
         &self,
         endpoints: &Endpoints,
-        granted: Granted,
         tokens: &ProviderTokens,
-        refresh_token: Option<SecretText>,
         known: &Identity,
     ) -> Result<SignedIn, Trouble> {
-        let subject = known.subject.as_str();
-        let mut identity = known.clone();
-        if endpoints.userinfo.is_some() {
-            let userinfo = self.userinfo(endpoints, &granted.access_token, subject).await?;
-            let claims = Claims { id_token: Map::new(), userinfo };
-            identity = claims.identity(subject, self.id(), &self.settings.identity)?;
-            keep_sign_in_facts(&mut identity, known);
+        let none = || Trouble::GrantRefused("refresh: there is no refresh token".to_owned());
+        let old = tokens.refresh_token.as_ref().ok_or_else(none)?;
+        let granted = self.token_endpoint(endpoints).refresh(old).await?;
+        let granted = Granted { refresh_token: granted.refresh_token.or_else(|| Some(old.clone())), ..granted };
+        let reread = match &granted.id_token {
+            Some(id_token) => self.reread(endpoints, &granted, id_token, known).await,
+            None => self.reread_from_userinfo(endpoints, &granted, known).await,
+        };
+        match reread {
+            Ok((identity, sid)) => {
+                let id_token = granted.id_token.clone().unwrap_or_else(|| tokens.id_token.clone());
+                Ok(self.with_tokens(identity, sid, granted, id_token))
+            }
+            Err(Trouble::Unreachable(reason)) => {
+                warn!(provider = %self.id(), reason, "identity not read anew, the provider went away; soon again");
+                let granted = Granted { expires_in: Some(SOON), ..granted };
+                Ok(self.with_tokens(known.clone(), None, granted, tokens.id_token.clone()))
+            }
+            Err(trouble) => Err(trouble),
         }
-        Ok(self.with_tokens(identity, None, granted, tokens.id_token.clone(), refresh_token))
+    }
+
+    async fn reread(
+        &self,
+        endpoints: &Endpoints,
+        granted: &Granted,
+        id_token: &SecretText,
+        known: &Identity,
+    ) -> Result<(Identity, Option<String>), Trouble> {
+        let claims = self.verified(endpoints, granted, id_token, Occasion::Renewal { known }).await?;
+        let (mut identity, sid) = self.identity(endpoints, granted, claims).await?;
+        keep_sign_in_facts(&mut identity, known);
+        Ok((identity, sid))
+    }
+
+    async fn reread_from_userinfo(
+        &self,
+        endpoints: &Endpoints,
+        granted: &Granted,
+        known: &Identity,
+    ) -> Result<(Identity, Option<String>), Trouble> {
+        let subject = known.subject.as_str();
+        if endpoints.userinfo.is_none() {
+            return Ok((known.clone(), None));
+        }
+        let userinfo = self.userinfo(endpoints, &granted.access_token, subject).await?;
+        let claims = Claims { id_token: Map::new(), userinfo };
+        let mut identity = claims.identity(subject, self.id(), &self.settings.identity)?;
+        keep_sign_in_facts(&mut identity, known);
+        Ok((identity, None))
     }
 
     async fn userinfo(
@@ -368,10 +397,10 @@ impl Provider {
         provider_sid: Option<String>,
         granted: Granted,
         id_token: SecretText,
-        refresh_token: Option<SecretText>,
     ) -> SignedIn {
         let tokens_expire_at = granted.expires_in.map(|span| self.clock.0.now().plus(span));
-        let tokens = ProviderTokens { id_token, access_token: granted.access_token, refresh_token };
+        let Granted { access_token, refresh_token, .. } = granted;
+        let tokens = ProviderTokens { id_token, access_token, refresh_token };
         SignedIn { identity, tokens, provider_sid, tokens_expire_at }
     }
 }
