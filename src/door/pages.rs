@@ -118,7 +118,7 @@ impl Pages {
     ///
     /// # Errors
     /// If the operator's directory cannot be read, or one of its templates does not work.
-    pub fn new(settings: &PageSettings, form_action_origins: Vec<String>) -> Result<Self, PageError> {
+    pub fn new(settings: &PageSettings, form_action_origins: &[String]) -> Result<Self, PageError> {
         let pages = Self {
             templates: Templates::load(settings.templates.as_deref())?,
             place: settings.title.clone().unwrap_or_else(|| "Countersign".into()),
@@ -134,7 +134,7 @@ impl Pages {
     /// The origins that a form of ours may lead to besides our own: those of the identity providers' logout endpoints,
     /// because browsers hold a redirect after a form against `form-action` (CSP Level 3 section 6.3.1). URLs are cut
     /// down to their origin; what is none is left out.
-    pub fn set_form_action_origins(&self, urls: Vec<String>) {
+    pub fn set_form_action_origins(&self, urls: &[String]) {
         let mut origins: Vec<String> = urls
             .iter()
             .filter_map(|url| Url::parse(url).ok())
