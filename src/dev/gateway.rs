@@ -186,9 +186,14 @@ impl DevGateway {
         }
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         headers.insert("x-forwarded-for", HeaderValue::from_static("127.0.0.1"));
-        headers.extend(HeaderValue::try_from(&self.settings.authority).map(|host| (HOST, host)));
+        // Over HTTP/2 the authority is no header (RFC 9113 section 8.3.1).
+        if let Ok(host) = HeaderValue::try_from(&self.settings.authority) {
+            headers.insert(HOST, host);
+        }
         let id = BASE64_URL_SAFE_NO_PAD.encode(random::<12>(&*self.entropy));
-        headers.extend(HeaderValue::try_from(id).map(|id| (X_REQUEST_ID, id)));
+        if let Ok(id) = HeaderValue::try_from(id) {
+            headers.insert(X_REQUEST_ID, id);
+        }
     }
 
     async fn check(&self, request: &Parts) -> reqwest::Result<reqwest::Response> {
