@@ -59,8 +59,8 @@ impl Claims {
     fn user(&self, settings: &IdentitySettings) -> Result<UserId, Trouble> {
         let claim = settings.user_claim.as_str();
         let said = match self.find(claim) {
-            Some(Value::String(user)) if !user.is_empty() => user,
-            Some(_) => return Err(unusable(claim, "it is not a string with something in it (`identity.user.claim`)")),
+            Some(Value::String(user)) => user,
+            Some(_) => return Err(unusable(claim, "it is no string (`identity.user.claim`)")),
             None => {
                 let hint = "it is in neither the ID token nor userinfo: ask for its scope (`scopes`), or choose \
                             another claim (`identity.user.claim`)";
@@ -75,7 +75,10 @@ impl Claims {
             }
             Email::parse(said.as_str()).map_err(|error| unusable(claim, error))?;
         }
-        UserId::parse(format!("{}{said}", settings.user_prefix)).map_err(|error| unusable(claim, error))
+        // By itself first: behind a prefix an empty name, or a space before it, would no longer be seen.
+        let alone = UserId::parse(said.as_str());
+        let prefixed = alone.and_then(|user| UserId::parse(format!("{}{user}", settings.user_prefix)));
+        prefixed.map_err(|error| unusable(claim, error))
     }
 
     fn email(&self, settings: &IdentitySettings) -> Result<Option<Email>, Trouble> {

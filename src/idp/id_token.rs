@@ -12,9 +12,9 @@ use crate::identity::Identity;
 use crate::secret::SecretText;
 
 /// How far the provider's clock and ours may be apart.
-const LEEWAY: Duration = Duration::from_secs(60);
+const LEEWAY: Duration = Duration::from_mins(1);
 /// How old a token that was just asked for may be.
-const OLDEST: Duration = Duration::from_secs(10 * 60);
+const OLDEST: Duration = Duration::from_mins(10);
 /// The last second of the year 9999: a later one is no time but an attempt.
 const LAST_SECOND: u64 = 253_402_300_799;
 

@@ -59,7 +59,7 @@ pub(super) struct Verifier<'a> {
 struct Key {
     kid: Option<String>,
     fits: Vec<&'static str>,
-    key: CoreJsonWebKey,
+    public: CoreJsonWebKey,
 }
 
 /// The members by which a key is chosen (RFC 7517 section 4).
@@ -155,10 +155,10 @@ impl Verifier<'_> {
             decoded(signature).ok_or_else(|| Refused::ByToken("its signature is not base64url".to_owned()))?;
         let key = chosen(keys, kid.as_deref(), name)?;
         let signed_part = &token[..header.len() + 1 + payload.len()];
-        key.key.verify_signature(&algorithm, signed_part.as_bytes(), &signature).map_err(|error| {
+        key.public.verify_signature(&algorithm, signed_part.as_bytes(), &signature).map_err(|error| {
             Refused::ByKeys(format!("its {name} signature does not fit the key {}: {error}", shown(kid.as_deref())))
         })?;
-        Ok(Signed { claims, typ, key: key.key.clone(), algorithm })
+        Ok(Signed { claims, typ, key: key.public.clone(), algorithm })
     }
 
     fn algorithm(&self, header: &Map<String, Value>) -> Result<(&'static str, CoreJwsSigningAlgorithm), Refused> {
@@ -224,8 +224,8 @@ fn usable(value: Value) -> Option<Key> {
         _ => return None,
     };
     fits.retain(|name| description.alg.as_deref().is_none_or(|alg| alg == *name));
-    let key = serde_json::from_value(value).ok()?;
-    (!fits.is_empty()).then_some(Key { kid: description.kid, fits, key })
+    let public = serde_json::from_value(value).ok()?;
+    (!fits.is_empty()).then_some(Key { kid: description.kid, fits, public })
 }
 
 /// The one key for a token (OIDC Core section 10.1: without a `kid` there must be only one that fits).

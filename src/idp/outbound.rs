@@ -231,10 +231,7 @@ fn refuse_what_is_no_answer(response: &reqwest::Response) -> Result<(), CallErro
 
 /// An error with its causes, without the URL (which could hold a query).
 fn whole_story(error: &reqwest::Error) -> String {
-    let mut story = match error.is_connect() {
-        true => "no connection".to_owned(),
-        false => "the exchange failed".to_owned(),
-    };
+    let mut story = if error.is_connect() { "no connection" } else { "the exchange failed" }.to_owned();
     let mut cause = error.source();
     while let Some(error) = cause {
         story = format!("{story}: {error}");

@@ -6,11 +6,11 @@ use std::time::Duration;
 use countersign::clock::{Clock, SystemClock};
 use countersign::config::EgressSettings;
 use countersign::idp::{Outbound, Provider, Readiness};
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::net::TcpListener;
 
 use crate::lying_idp::{Answer, DISCOVERY, JWKS, LyingIdp, TOKEN};
-use crate::rig::{self, Kind, Rig, assert_refused, request};
+use crate::rig::{self, Kind, Rig, assert_refused, overwrite, request};
 
 #[tokio::test]
 async fn until_it_is_found_nobody_signs_in_and_the_reason_is_told() {
@@ -49,8 +49,7 @@ async fn another_issuer_is_refused_and_the_difference_named() {
         rig.idp.lie(|idp| idp.metadata = Box::new(move |metadata| metadata["issuer"] = said.clone()));
         assert_refused(rig.provider.discover().await, &Kind::Misbehaved, reason);
     }
-    rig.idp
-        .lie(|idp| idp.metadata = Box::new(|metadata| drop(metadata.as_object_mut().map(|all| all.remove("issuer")))));
+    rig.idp.lie(|idp| idp.metadata = Box::new(|metadata| overwrite(metadata, &json!({"issuer": null}))));
     assert_refused(rig.provider.discover().await, &Kind::Misbehaved, "missing field `issuer`");
 }
 
@@ -188,10 +187,4 @@ async fn the_loop_finds_it_soon_after_it_is_back_when_somebody_wants_to_sign_in(
     }
     assert_eq!(rig.provider.readiness(), Readiness::Ready);
     assert!(rig.idp.hits(DISCOVERY) <= 4, "not more often than once a second, however often somebody asks");
-}
-
-fn overwrite(target: &mut Value, change: &Value) {
-    for (name, value) in change.as_object().expect("an object") {
-        target[name] = value.clone();
-    }
 }

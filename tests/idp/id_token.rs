@@ -1,9 +1,10 @@
 //! OIDC Core section 3.1.3.7, lie by lie. No refusal that the ID token justifies waits for userinfo.
 
+use countersign::clock::UnixTime;
 use serde_json::{Value, json};
 
-use crate::lying_idp::{Signing, USERINFO};
-use crate::rig::{Kind, Rig};
+use crate::lying_idp::{Behaviour, Signing, USERINFO};
+use crate::rig::{Kind, Rig, overwrite};
 
 #[tokio::test]
 async fn an_honest_token_signs_somebody_in() {
@@ -14,9 +15,9 @@ async fn an_honest_token_signs_somebody_in() {
         assert_eq!(signed_in.identity.user.as_str(), "ann@example.com");
         assert_eq!(signed_in.identity.subject.as_str(), "ann-1");
         assert_eq!(signed_in.identity.groups.to_csv(), "ml,ops");
-        assert_eq!(signed_in.identity.auth_time.map(|time| time.as_secs()), Some(1_800_000_000));
+        assert_eq!(signed_in.identity.auth_time.map(UnixTime::as_secs), Some(1_800_000_000));
         assert_eq!(signed_in.provider_sid.as_deref(), Some("idp-session-1"));
-        assert_eq!(signed_in.tokens_expire_at.map(|time| time.as_secs()), Some(1_800_000_300));
+        assert_eq!(signed_in.tokens_expire_at.map(UnixTime::as_secs), Some(1_800_000_300));
         assert!(signed_in.tokens.refresh_token.is_some());
         assert_eq!(rig.idp.hits(USERINFO), 0, "nothing was missing");
     }
@@ -61,13 +62,8 @@ async fn claims_that_forbid_a_sign_in_are_refused_before_userinfo_is_asked() {
             // Without groups userinfo would be asked.
             let lie = lie.clone();
             idp.claims = Box::new(move |claims| {
-                claims.as_object_mut().expect("an object").remove("groups");
-                for (name, value) in lie.as_object().expect("an object") {
-                    match value {
-                        Value::Null => drop(claims.as_object_mut().expect("an object").remove(name)),
-                        value => claims[name] = value.clone(),
-                    }
-                }
+                overwrite(claims, &json!({"groups": null}));
+                overwrite(claims, &lie);
             });
         });
         rig.refuses(Kind::Misbehaved, reason).await;
@@ -93,14 +89,7 @@ async fn what_the_clocks_and_the_standards_leave_open_is_accepted() {
     ] {
         rig.idp.lie(|idp| {
             let variation = variation.clone();
-            idp.claims = Box::new(move |claims| {
-                for (name, value) in variation.as_object().expect("an object") {
-                    claims[name] = value.clone();
-                }
-                if claims["at_hash"].is_null() {
-                    claims.as_object_mut().expect("an object").remove("at_hash");
-                }
-            });
+            idp.claims = Box::new(move |claims| overwrite(claims, &variation));
         });
         assert!(rig.sign_in().await.is_ok(), "refused: {variation}");
     }
@@ -178,7 +167,7 @@ async fn tokens_that_are_no_tokens_are_refused() {
     }
 }
 
-fn change_header(idp: &mut crate::lying_idp::Behaviour, lie: Value) {
+fn change_header(idp: &mut Behaviour, lie: Value) {
     idp.header = Box::new(move |header| {
         for (name, value) in lie.as_object().expect("an object") {
             header[name] = value.clone();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::lying_idp::{Answer, JWKS, Signing, USERINFO};
-use crate::rig::{Kind, Rig};
+use crate::rig::{Kind, Rig, assert_refused, overwrite};
 
 #[tokio::test]
 async fn a_token_without_kid_needs_the_only_key_of_its_kind() {
@@ -47,10 +47,7 @@ async fn keys_of_other_kinds_and_decoys_of_the_same_kid_are_left_aside() {
                 json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "RS256"}),
             ] {
                 let mut decoy = ec.clone();
-                for (name, value) in change.as_object().expect("an object") {
-                    decoy[name] = value.clone();
-                }
-                decoy.as_object_mut().expect("an object").retain(|_, value| !value.is_null());
+                overwrite(&mut decoy, &change);
                 push(jwks, decoy);
             }
             push(jwks, json!("no key at all"));
@@ -110,12 +107,12 @@ async fn a_key_set_without_a_usable_key_is_refused() {
         (json!({}), "no key set"),
     ] {
         rig.idp.lie(|idp| idp.jwks = Box::new(move |jwks| *jwks = lie.clone()));
-        crate::rig::assert_refused(rig.provider.discover().await, &Kind::Misbehaved, reason);
+        assert_refused(rig.provider.discover().await, &Kind::Misbehaved, reason);
     }
 }
 
 fn without_kid(header: &mut Value) {
-    header.as_object_mut().expect("an object").remove("kid");
+    overwrite(header, &json!({"kid": null}));
 }
 
 fn push(jwks: &mut Value, key: Value) {

@@ -1,11 +1,12 @@
 //! Renewal (OIDC Core section 12.2), revocation (RFC 7009), and what a provider that went away in between costs.
 
+use countersign::clock::UnixTime;
 use countersign::idp::{IdpError, SignedIn};
 use countersign::secret::SecretText;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lying_idp::{Answer, REVOKE, TOKEN, USERINFO};
-use crate::rig::{Kind, Rig, assert_refused};
+use crate::rig::{Kind, Rig, assert_refused, overwrite};
 
 #[tokio::test]
 async fn a_renewal_reads_the_identity_anew_and_keeps_the_newest_refresh_token() {
@@ -20,7 +21,7 @@ async fn a_renewal_reads_the_identity_anew_and_keeps_the_newest_refresh_token() 
     renew(&rig, &second).await.expect("the newest one works");
 
     rig.idp.lie(|idp| {
-        idp.token_answer = Box::new(|answer| drop(answer.as_object_mut().map(|all| all.remove("refresh_token"))))
+        idp.token_answer = Box::new(|answer| overwrite(answer, &json!({"refresh_token": null})));
     });
     let unrotated = rig.sign_in().await.expect("signed in");
     assert_refused(renew(&rig, &unrotated).await, &Kind::GrantRefused, "there is no refresh token");
@@ -31,7 +32,7 @@ async fn a_refresh_token_that_is_not_rotated_is_kept() {
     let rig = Rig::found().await;
     let first = rig.sign_in().await.expect("signed in");
     rig.idp.lie(|idp| {
-        idp.token_answer = Box::new(|answer| drop(answer.as_object_mut().map(|all| all.remove("refresh_token"))))
+        idp.token_answer = Box::new(|answer| overwrite(answer, &json!({"refresh_token": null})));
     });
     let second = renew(&rig, &first).await.expect("renewed");
     assert_eq!(refresh_token(&second), refresh_token(&first));
@@ -60,7 +61,7 @@ async fn without_an_id_token_userinfo_says_who_it_is() {
     let rig = Rig::found().await;
     let first = rig.sign_in().await.expect("signed in");
     rig.idp.lie(|idp| {
-        idp.token_answer = Box::new(|answer| drop(answer.as_object_mut().map(|all| all.remove("id_token"))));
+        idp.token_answer = Box::new(|answer| overwrite(answer, &json!({"id_token": null})));
         idp.user["groups"] = json!(["ops"]);
     });
     let second = renew(&rig, &first).await.expect("renewed");
@@ -76,13 +77,13 @@ async fn a_provider_that_goes_away_after_its_grant_costs_no_refresh_token() {
     let rig = Rig::found().await;
     let first = rig.sign_in().await.expect("signed in");
     rig.idp.lie(|idp| {
-        idp.refreshed_claims = Box::new(|claims| drop(claims.as_object_mut().map(|all| all.remove("groups"))));
+        idp.refreshed_claims = Box::new(|claims| overwrite(claims, &json!({"groups": null})));
         idp.answers.insert(USERINFO, Answer::Plain(503, "text/plain", String::new()));
     });
     let second = renew(&rig, &first).await.expect("the new tokens");
     assert_eq!(second.identity, first.identity);
     assert_eq!(second.tokens.id_token.expose(), first.tokens.id_token.expose());
-    assert_eq!(second.tokens_expire_at.map(|time| time.as_secs()), Some(1_800_000_060), "soon again");
+    assert_eq!(second.tokens_expire_at.map(UnixTime::as_secs), Some(1_800_000_060), "soon again");
     rig.idp.repent();
     renew(&rig, &second).await.expect("the new refresh token was kept");
 
@@ -153,10 +154,4 @@ fn refresh_token(signed_in: &SignedIn) -> &str {
 
 fn error(code: &str) -> Answer {
     Answer::Plain(400, "application/json", format!("{{\"error\": \"{code}\"}}"))
-}
-
-fn overwrite(target: &mut Value, change: &Value) {
-    for (name, value) in change.as_object().expect("an object") {
-        target[name] = value.clone();
-    }
 }

@@ -8,6 +8,7 @@ use countersign::config::{Admit, ClientAuth, EgressSettings, IdentitySettings, P
 use countersign::identity::ProviderId;
 use countersign::idp::{AuthorizationRequest, IdpError, Outbound, Provider, SignedIn};
 use countersign::secret::SecretText;
+use serde_json::Value;
 
 use crate::lying_idp::{CLIENT_ID, CLIENT_SECRET, LyingIdp};
 
@@ -127,4 +128,15 @@ pub(crate) fn assert_refused<T>(outcome: Result<T, IdpError>, kind: &Kind, reaso
     };
     assert_eq!(&found, kind, "{error}");
     assert!(said.contains(reason), "`{said}` does not say `{reason}`");
+}
+
+/// Sets members; `null` takes one away.
+pub(crate) fn overwrite(target: &mut Value, change: &Value) {
+    let target = target.as_object_mut().expect("an object");
+    for (name, value) in change.as_object().expect("an object") {
+        match value {
+            Value::Null => drop(target.remove(name)),
+            value => drop(target.insert(name.clone(), value.clone())),
+        }
+    }
 }

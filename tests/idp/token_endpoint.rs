@@ -2,10 +2,10 @@
 
 use countersign::config::ClientAuth as OurAuth;
 use countersign::secret::SecretText;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lying_idp::{Answer, CLIENT_SECRET, ClientAuth, TOKEN, USERINFO};
-use crate::rig::{Kind, Rig, assert_refused};
+use crate::rig::{Kind, Rig, assert_refused, overwrite};
 
 #[tokio::test]
 async fn the_client_authenticates_as_configured() {
@@ -117,13 +117,4 @@ async fn no_error_shows_a_code_a_token_or_a_secret() {
 
 fn error(code: &str) -> Answer {
     Answer::Plain(400, "application/json", format!("{{\"error\": \"{code}\"}}"))
-}
-
-fn overwrite(target: &mut Value, change: &Value) {
-    for (name, value) in change.as_object().expect("an object") {
-        match value {
-            Value::Null => drop(target.as_object_mut().expect("an object").remove(name)),
-            value => target[name] = value.clone(),
-        }
-    }
 }

@@ -1,10 +1,11 @@
 //! Userinfo: asked only for what the ID token lacks, and believed only about the same person.
 
+use countersign::identity::Email;
 use countersign::idp::SignedIn;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::lying_idp::{Answer, LyingIdp, Signing, USERINFO};
-use crate::rig::{Kind, Rig};
+use crate::rig::{Kind, Rig, overwrite};
 
 #[tokio::test]
 async fn what_the_id_token_lacks_comes_from_userinfo() {
@@ -20,7 +21,7 @@ async fn what_the_id_token_lacks_comes_from_userinfo() {
 async fn without_the_endpoint_missing_groups_are_none_and_a_missing_user_is_refused() {
     let rig = Rig::new().await;
     rig.idp.lie(|idp| {
-        idp.metadata = Box::new(|metadata| drop(metadata.as_object_mut().map(|all| all.remove("userinfo_endpoint"))));
+        idp.metadata = Box::new(|metadata| overwrite(metadata, &json!({"userinfo_endpoint": null})));
     });
     rig.provider.discover().await.expect("found");
     lack(&rig.idp, &["groups"]);
@@ -102,7 +103,7 @@ async fn an_access_token_that_no_header_can_carry_is_an_error_and_no_panic() {
     rig.idp.lie(|idp| {
         idp.token_answer = Box::new(|answer| answer["access_token"] = json!("access-1\r\nx: y"));
         idp.claims = Box::new(|claims| {
-            claims.as_object_mut().expect("an object").retain(|name, _| name != "at_hash" && name != "groups")
+            claims.as_object_mut().expect("an object").retain(|name, _| name != "at_hash" && name != "groups");
         });
     });
     rig.refuses(Kind::Misbehaved, "the access token has characters").await;
@@ -126,7 +127,7 @@ async fn what_userinfo_says_of_groups_and_addresses_is_judged_alike() {
 fn lack(idp: &LyingIdp, lacking: &'static [&'static str]) {
     idp.lie(|idp| {
         idp.claims = Box::new(|claims| {
-            claims.as_object_mut().expect("an object").retain(|name, _| !lacking.contains(&name.as_str()))
+            claims.as_object_mut().expect("an object").retain(|name, _| !lacking.contains(&name.as_str()));
         });
     });
 }
@@ -134,12 +135,6 @@ fn lack(idp: &LyingIdp, lacking: &'static [&'static str]) {
 #[track_caller]
 fn assert_is_ann(signed_in: &SignedIn) {
     assert_eq!(signed_in.identity.user.as_str(), "ann@example.com");
-    assert_eq!(signed_in.identity.email.as_ref().map(|email| email.as_str()), Some("ann@example.com"));
+    assert_eq!(signed_in.identity.email.as_ref().map(Email::as_str), Some("ann@example.com"));
     assert_eq!(signed_in.identity.groups.to_csv(), "ml,ops");
-}
-
-fn overwrite(target: &mut Value, change: &Value) {
-    for (name, value) in change.as_object().expect("an object") {
-        target[name] = value.clone();
-    }
 }

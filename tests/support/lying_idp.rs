@@ -1,7 +1,6 @@
 //! An identity provider on a real socket that is honest until it is told to lie: `idp.lie(|b| …)` changes what it says
 //! from then on. It signs people in without asking; every sign-in is `ann`. Other tests include this file by `#[path]`.
 
-#![expect(clippy::allow_attributes, reason = "each test binary uses another part of this file")]
 #![allow(dead_code, reason = "each test binary uses another part of this file")]
 
 use std::collections::HashMap;

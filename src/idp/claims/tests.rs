@@ -27,23 +27,23 @@ fn judged(id_token: Value, userinfo: Value, settings: &IdentitySettings) -> Resu
     })
 }
 
-fn groups(value: Value) -> Result<Vec<String>, String> {
+fn groups(value: &Value) -> Result<Vec<String>, String> {
     let identity = judged(json!({"sub": "s1", "groups": value}), json!({}), &settings("sub", "groups"))?;
     Ok(identity.groups.iter().map(ToString::to_string).collect())
 }
 
 #[test]
 fn groups_are_strings_and_nothing_else() {
-    assert_eq!(groups(json!(["a", "b", "a"])), Ok(vec!["a".into(), "b".into()]));
-    assert_eq!(groups(json!("one, with a comma")), Ok(vec!["one, with a comma".into()]));
-    assert_eq!(groups(json!([])), Ok(vec![]));
-    assert_eq!(groups(Value::Null), Ok(vec![]));
+    assert_eq!(groups(&json!(["a", "b", "a"])), Ok(vec!["a".into(), "b".into()]));
+    assert_eq!(groups(&json!("one, with a comma")), Ok(vec!["one, with a comma".into()]));
+    assert_eq!(groups(&json!([])), Ok(vec![]));
+    assert_eq!(groups(&Value::Null), Ok(vec![]));
     for bad in [json!(7), json!({"a": 1}), json!(["a", 7]), json!([["a"]]), json!(true), json!(["a", null])] {
-        let reason = groups(bad.clone()).expect_err("refused");
+        let reason = groups(&bad).expect_err("refused");
         assert!(reason.contains("claim `groups`") && reason.contains("identity.groups.claim"), "{bad}: {reason}");
     }
     let flood: Vec<String> = (0..2_000).map(|n| format!("{n:0100}")).collect();
-    assert!(groups(json!(flood)).expect_err("refused").contains("there are more than 2000 groups"));
+    assert!(groups(&json!(flood)).expect_err("refused").contains("there are more than 2000 groups"));
 }
 
 #[test]
@@ -89,9 +89,6 @@ fn a_verified_address_vouches_for_no_other_one() {
 fn a_user_that_no_header_could_carry_is_refused() {
     for bad in [json!(""), json!(7), json!(["ann"]), json!("ann\r\nx: y"), json!("a\0b"), json!(" ann")] {
         let prefixed = IdentitySettings { user_prefix: "corp:".into(), ..settings("name", "groups") };
-        if bad == json!(" ann") {
-            continue;
-        }
         let reason = judged(json!({"name": bad}), json!({}), &prefixed).expect_err("refused");
         assert!(reason.contains("claim `name`"), "{bad}: {reason}");
     }
