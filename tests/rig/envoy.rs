@@ -1,0 +1,87 @@
+//! Envoy with the config that ships in `examples/envoy`, on other ports.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::part::{Part, accepts, empty_folder, eventually, tool};
+
+const EXAMPLE: &str = include_str!("../../examples/envoy/envoy.yaml");
+
+/// What the example's ports become.
+pub(crate) struct Ports {
+    /// Envoy itself.
+    pub(crate) envoy: u16,
+    /// Countersign's main port.
+    pub(crate) countersign: u16,
+    /// The workload.
+    pub(crate) backend: u16,
+}
+
+/// How the checks travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CheckOver {
+    /// HTTP/1.1, as the example has it.
+    Http1,
+    /// HTTP/2 with prior knowledge.
+    Http2,
+}
+
+/// A running Envoy.
+pub(crate) struct Envoy {
+    part: Part,
+}
+
+impl Envoy {
+    /// Starts one. Countersign is to be up: the listener waits for the keys.
+    pub(crate) async fn start(ports: &Ports, check_over: CheckOver) -> Self {
+        let folder = empty_folder();
+        let config = folder.path().join("envoy.json");
+        let mut settings = example_on(ports);
+        if check_over == CheckOver::Http2 {
+            *protocol_of(&mut settings, "countersign_check") = json!({"http2_protocol_options": {}});
+        }
+        fs::write(&config, settings.to_string()).expect("a config");
+        let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
+        command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
+        let mut part = Part::start("envoy", folder, &mut command);
+        let port = ports.envoy;
+        part.await_ready(|| accepts(port)).await;
+        Self { part }
+    }
+
+    /// Waits until the access log has a line that begins so.
+    pub(crate) async fn logs(&self, line: &str) {
+        eventually(&format!("{line:?} in Envoy's log"), || async {
+            let log = self.part.log();
+            if log.lines().any(|found| found.starts_with(line)) { Ok(()) } else { Err(self.part.log_tail()) }
+        })
+        .await;
+    }
+}
+
+fn example_on(ports: &Ports) -> Value {
+    let mut text = EXAMPLE.to_owned();
+    for (old, new) in [
+        ("port_value: 8080", format!("port_value: {}", ports.envoy)),
+        ("http://localhost:8080", format!("http://localhost:{}", ports.envoy)),
+        ("port_value: 8081", format!("port_value: {}", ports.backend)),
+        ("port_value: 9000", format!("port_value: {}", ports.countersign)),
+        ("http://127.0.0.1:9000", format!("http://127.0.0.1:{}", ports.countersign)),
+    ] {
+        assert!(text.contains(old), "examples/envoy/envoy.yaml no longer has {old}");
+        text = text.replace(old, &new);
+    }
+    serde_saphyr::from_str(&text).expect("examples/envoy/envoy.yaml is YAML")
+}
+
+fn protocol_of<'v>(settings: &'v mut Value, cluster: &str) -> &'v mut Value {
+    let found = settings["static_resources"]["clusters"]
+        .as_array_mut()
+        .expect("clusters")
+        .iter_mut()
+        .find(|candidate| candidate["name"] == cluster)
+        .unwrap_or_else(|| panic!("the example has no cluster {cluster}"));
+    &mut found["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]["explicit_http_config"]
+}

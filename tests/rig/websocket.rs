@@ -1,0 +1,40 @@
+//! WebSockets, with the checks over either protocol: an `upgrade` header that is passed on breaks only one of them.
+
+use serde_json::json;
+
+use crate::browser::Browser;
+use crate::envoy::CheckOver;
+use crate::house::House;
+
+const HANDSHAKE: [(&str, &str); 4] = [
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
+#[tokio::test]
+async fn a_websocket_opens_for_the_signed_in_over_http1_checks() {
+    opens_for_the_signed_in_only(CheckOver::Http1).await;
+}
+
+#[tokio::test]
+async fn a_websocket_opens_for_the_signed_in_over_http2_checks() {
+    opens_for_the_signed_in_only(CheckOver::Http2).await;
+}
+
+async fn opens_for_the_signed_in_only(check_over: CheckOver) {
+    let house = House::build_with(check_over).await;
+    let socket = format!("ws://localhost:{}/kernel/channels", house.front);
+
+    let stranger = Browser::open().await;
+    stranger.go(&house.at("/public/")).await;
+    assert_eq!(stranger.websocket(&socket).await, json!({"closed": 1006}));
+    // As a browser's handshake says it, which asks for no page.
+    let answer = house.get("/kernel/channels", &HANDSHAKE).await;
+    assert_eq!(answer.status, 401, "{answer:?}");
+    assert_eq!(answer.header("set-cookie"), None);
+
+    let ann = house.signed_in("ann").await;
+    assert_eq!(ann.websocket(&socket).await, json!({"echo": "hello"}));
+}
