@@ -1,4 +1,4 @@
-//! The workload behind Envoy: it answers with the request as it arrived, as a page or as JSON, and echoes WebSockets.
+//! The workload behind Envoy: it answers with the request as it arrived, as a page or as JSON, and echoes web sockets.
 
 use std::convert::Infallible;
 use std::net::Ipv4Addr;

@@ -14,8 +14,7 @@ use url::Url;
 
 use crate::backend::Received;
 use crate::dex::PASSWORD;
-use crate::part::{PATIENCE, Part, empty_folder, eventually, free_port, on_path};
-use crate::wire;
+use crate::part::{PATIENCE, Part, accepts, empty_folder, eventually, free_port, on_path};
 
 /// A browser with a profile of its own.
 pub(crate) struct Browser {
@@ -33,8 +32,7 @@ impl Browser {
         command.arg(format!("--port={port}"));
         let profile = folder.path().join("profile").display().to_string();
         let mut driver = Part::start("chromedriver", folder, &mut command);
-        let status = format!("http://127.0.0.1:{port}/status");
-        driver.await_ready(|| async { wire::status(&status).await == Some(200) }).await;
+        driver.await_ready(|| accepts(port)).await;
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities(&profile))
             .connect(&format!("http://127.0.0.1:{port}"))
@@ -144,7 +142,7 @@ impl Browser {
         .await
     }
 
-    /// The cookies that would go to the current page, HttpOnly ones too, as a `Cookie` header.
+    /// The cookies that would go to the current page, `HttpOnly` ones too, as a `Cookie` header.
     pub(crate) async fn cookie_header(&self) -> String {
         let cookies = self.client.get_all_cookies().await.expect("cookies");
         let pairs: Vec<String> = cookies.iter().map(|it| format!("{}={}", it.name(), it.value())).collect();

@@ -59,8 +59,7 @@ impl Dex {
             "staticPasswords": [person("ann", &["authors", "staff"]), person("bob", &["staff"])],
         });
         fs::write(&config, settings.to_string()).expect("a config");
-        let mut part =
-            Part::start("dex", folder, Command::new(tool("DEX", "dex", "dex")).arg("serve").arg(&config));
+        let mut part = Part::start("dex", folder, Command::new(tool("DEX", "dex", "dex")).arg("serve").arg(&config));
         let discovery = format!("{}/.well-known/openid-configuration", self.issuer());
         part.await_ready(|| async { wire::status(&discovery).await == Some(200) }).await;
         self.part = Some(part);

@@ -45,10 +45,10 @@ impl Envoy {
         fs::write(&config, settings.to_string()).expect("a config");
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
         command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
-        let mut part = Part::start("envoy", folder, &mut command);
-        let port = ports.envoy;
-        part.await_ready(|| accepts(port)).await;
-        Self { part }
+        let mut envoy = Self { part: Part::start("envoy", folder, &mut command) };
+        let listener = ports.envoy;
+        envoy.part.await_ready(|| accepts(listener)).await;
+        envoy
     }
 
     /// Waits until the access log has a line that begins so.

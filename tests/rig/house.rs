@@ -69,9 +69,11 @@ impl HouseWithLogout {
     /// As the example has it, with the other provider.
     pub(crate) async fn build() -> Self {
         let front = free_port();
-        let provider =
-            OidcProvider::start(&format!("{}/oauth2/callback", origin(front)), &format!("{}{AFTER_LOGOUT}", origin(front)))
-                .await;
+        let provider = OidcProvider::start(
+            &format!("{}/oauth2/callback", origin(front)),
+            &format!("{}{AFTER_LOGOUT}", origin(front)),
+        )
+        .await;
         let (countersign, envoy, backend) = gateway(front, &provider.issuer(), CheckOver::Http1).await;
         Self { front, provider, _countersign: countersign, _envoy: envoy, _backend: backend }
     }
@@ -97,7 +99,7 @@ async fn gateway(front: u16, issuer: &str, check_over: CheckOver) -> (Countersig
     (countersign, envoy, backend)
 }
 
-/// Where the client's own `Authorization` goes on to Envoy's jwt_authn, as Countersign found it.
+/// Where the client's own `Authorization` goes on to Envoy's `jwt_authn`, as Countersign found it.
 pub(crate) const KEEPS_AUTHORIZATION: &str = "/keeps-authorization/";
 
 fn with_more_rules(settings: &mut Value) {

@@ -29,14 +29,16 @@ impl OidcProvider {
         let port = free_port();
         let library = tool("OIDC_PROVIDER", "oidc-provider", "node_modules/oidc-provider/lib/index.js");
         let mut command = Command::new(tool("OIDC_PROVIDER", "oidc-provider", "bin/node"));
-        command
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/oidc-provider/server.mjs"))
-            .arg(library)
-            .args([&port.to_string(), callback, after_logout, CLIENT_SECRET]);
-        let mut part = Part::start("oidc-provider", empty_folder(), &mut command);
+        command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/oidc-provider/server.mjs")).arg(library).args([
+            &port.to_string(),
+            callback,
+            after_logout,
+            CLIENT_SECRET,
+        ]);
+        let mut provider = Self { port, part: Part::start("oidc-provider", empty_folder(), &mut command) };
         let discovery = format!("http://127.0.0.1:{port}/.well-known/openid-configuration");
-        part.await_ready(|| async { wire::status(&discovery).await == Some(200) }).await;
-        Self { port, part }
+        provider.part.await_ready(|| async { wire::status(&discovery).await == Some(200) }).await;
+        provider
     }
 
     /// Its issuer.

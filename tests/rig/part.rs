@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -57,11 +57,6 @@ impl Part {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         format!("--- {}\n{}\n---", self.name, lines[lines.len().saturating_sub(40)..].join("\n"))
-    }
-
-    /// Its folder.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
     }
 
     /// Ends it as `kill -9` does, and leaves its folder.
@@ -124,16 +119,18 @@ pub(crate) fn tool(key: &str, name: &str, path: &str) -> PathBuf {
         .lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix('='))
         .unwrap_or_else(|| panic!("tests/tools/versions has no {key}"));
-    let cache = std::env::var_os("COUNTERSIGN_TOOLS").map(PathBuf::from).unwrap_or_else(|| {
-        std::env::var_os("XDG_CACHE_HOME")
-            .map(PathBuf::from)
-            .or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))
-            .expect("HOME is set")
-            .join("countersign")
-    });
-    let found = cache.join(format!("{name}-{version}")).join(path);
+    let found = cache().join(format!("{name}-{version}")).join(path);
     assert!(found.exists(), "{} is not there: run `make tools`", found.display());
     found
+}
+
+/// As tests/tools/install has it.
+fn cache() -> PathBuf {
+    let path = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
+    path("COUNTERSIGN_TOOLS")
+        .or_else(|| Some(path("XDG_CACHE_HOME")?.join("countersign")))
+        .or_else(|| Some(path("HOME")?.join(".cache/countersign")))
+        .expect("HOME is set")
 }
 
 /// The first of these commands that is on `PATH`.

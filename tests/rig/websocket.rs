@@ -1,4 +1,4 @@
-//! WebSockets, with the checks over either protocol: an `upgrade` header that is passed on breaks only one of them.
+//! Web sockets, with the checks over either protocol: an `upgrade` header that is passed on breaks only one of them.
 
 use serde_json::json;
 

@@ -57,7 +57,7 @@ async fn try_send(port: u16, method: &str, target: &str, headers: &[(&str, &str)
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
     let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n");
     for (name, value) in headers {
-        request.push_str(&format!("{name}: {value}\r\n"));
+        request.extend([name, ": ", value, "\r\n"]);
     }
     request.push_str("\r\n");
     stream.write_all(request.as_bytes()).await?;
