@@ -1,7 +1,20 @@
 //! The identity providers: discovery, keys, the code exchange, verification, renewal, logout. The only maker of
 //! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
 
+mod claims;
+mod id_token;
+mod keys;
+mod metadata;
+mod outbound;
+mod provider;
+mod token_endpoint;
+mod trouble;
+mod userinfo;
+
 use thiserror::Error;
+
+pub use self::outbound::{Outbound, OutboundError};
+pub use self::provider::{Provider, Readiness};
 
 use crate::clock::UnixTime;
 use crate::identity::{Identity, ProviderId, ProviderTokens};

@@ -2,11 +2,15 @@
 //! a room uses only rooms above it here (`docs/architecture.md` says why, `tests/architecture.rs` holds it).
 
 // Floor 0, words: types that cannot hold a wrong value.
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod cookie;
 pub mod entropy;
 pub mod identity;
+pub mod metrics;
+pub mod private_file;
+pub mod request_ids;
 pub mod return_to;
 pub mod secret;
 

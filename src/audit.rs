@@ -1,0 +1,82 @@
+//! The audit trail: one event for each sign-in, refusal, sign-out, revocation and key change, with the same field names
+//! everywhere. What is written here names people and sessions, never a token, code, cookie or secret.
+
+use tracing::{info, warn};
+
+use crate::identity::{Identity, ProviderId, UserId};
+
+/// The target of every event here, to be filtered and routed by.
+pub const TARGET: &str = "countersign::audit";
+
+/// Somebody signed in, and has a session now.
+pub fn sign_in(identity: &Identity, sid: &str) {
+    info!(
+        target: TARGET,
+        event = "sign_in",
+        user = identity.user.as_str(),
+        subject = identity.subject.as_str(),
+        provider = identity.provider.as_str(),
+        sid,
+        "signed in"
+    );
+}
+
+/// Somebody was not let in. `user` is there once a provider has vouched for them; `reason` holds nothing secret.
+pub fn refusal(provider: Option<&ProviderId>, user: Option<&UserId>, reason: &str) {
+    warn!(
+        target: TARGET,
+        event = "refusal",
+        user = user.map(UserId::as_str),
+        provider = provider.map(ProviderId::as_str),
+        reason,
+        "sign-in refused"
+    );
+}
+
+/// Somebody ended their own session.
+pub fn sign_out(identity: &Identity, sid: &str) {
+    info!(
+        target: TARGET,
+        event = "sign_out",
+        user = identity.user.as_str(),
+        subject = identity.subject.as_str(),
+        provider = identity.provider.as_str(),
+        sid,
+        "signed out"
+    );
+}
+
+/// A session was ended by something else than its user: the provider, a renewal, an operator, a newer sign-in.
+pub fn revocation(identity: &Identity, sid: &str, reason: &str) {
+    info!(
+        target: TARGET,
+        event = "revocation",
+        user = identity.user.as_str(),
+        subject = identity.subject.as_str(),
+        provider = identity.provider.as_str(),
+        sid,
+        reason,
+        "session revoked"
+    );
+}
+
+/// What happened to a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyChange {
+    /// It was made.
+    Generated,
+    /// It is published and used from now on, or from its scheduled time on.
+    Loaded,
+    /// It signs or opens nothing any more.
+    Retired,
+}
+
+/// A signing key or session key came or went. `kid` is its public name.
+pub fn key_change(kid: &str, change: KeyChange) {
+    let reason = match change {
+        KeyChange::Generated => "generated",
+        KeyChange::Loaded => "loaded",
+        KeyChange::Retired => "retired",
+    };
+    info!(target: TARGET, event = "key_change", kid, reason, "key changed");
+}

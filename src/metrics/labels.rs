@@ -1,0 +1,190 @@
+//! The words that labels may be. A new word is a new line here, and in the table of `docs/operations.md`.
+
+use std::fmt::{self, Write as _};
+
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+
+macro_rules! labels {
+    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident = $text:literal,)+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$word_doc])* $word,)+
+        }
+
+        impl $name {
+            /// Every word there is.
+            pub const ALL: &[Self] = &[$(Self::$word),+];
+
+            /// The word as metrics and logs spell it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$word => $text,)+
+                }
+            }
+        }
+
+        impl EncodeLabelValue for $name {
+            fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+                encoder.write_str(self.as_str())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+labels! {
+    /// The door that a check came through.
+    CheckDoor {
+        /// Envoy's `ext_authz` over HTTP.
+        Http = "http",
+        /// Envoy's `ext_authz` over gRPC.
+        Grpc = "grpc",
+        /// nginx, Traefik, Caddy.
+        ForwardAuth = "forward_auth",
+    }
+}
+
+labels! {
+    /// What a check came to.
+    CheckVerdict {
+        /// The request passes.
+        Allow = "allow",
+        /// Nobody is signed in.
+        SignIn = "sign_in",
+        /// Somebody is, and may not.
+        Deny = "deny",
+        /// The request is malformed.
+        Refuse = "refuse",
+        /// Countersign could not tell: the store or the keys are away.
+        Error = "error",
+    }
+}
+
+labels! {
+    /// Why a check came to its verdict.
+    CheckReason {
+        /// A session's cookie.
+        Session = "session",
+        /// A bearer token.
+        Bearer = "bearer",
+        /// A public rule.
+        Public = "public",
+        /// One of our own paths.
+        Own = "own",
+        /// Nobody is signed in where nobody needs to be.
+        Anonymous = "anonymous",
+        /// A CORS preflight, where a rule lets them pass.
+        Preflight = "preflight",
+        /// No cookie of ours.
+        NoSession = "no_session",
+        /// A cookie whose MAC or form is wrong.
+        BadCookie = "bad_cookie",
+        /// Two cookies of our name.
+        TwoCookies = "two_cookies",
+        /// The cookie's session has ended.
+        SessionEnded = "session_ended",
+        /// A rule does not admit this identity.
+        NotAdmitted = "not_admitted",
+        /// The path could be read in more than one way.
+        AmbiguousPath = "ambiguous_path",
+        /// The door could not make sense of the request.
+        Malformed = "malformed",
+        /// The session store is away.
+        StoreUnavailable = "store_unavailable",
+        /// There is no key to sign with.
+        KeysUnavailable = "keys_unavailable",
+    }
+}
+
+labels! {
+    /// How a login attempt ended, by who is at fault.
+    LoginOutcome {
+        /// With a session.
+        SignedIn = "signed_in",
+        /// The browser sent a callback that belongs to no flow of its own.
+        BrowserRefused = "browser_refused",
+        /// The user or the provider said no (`access_denied`).
+        ProviderRefused = "provider_refused",
+        /// The provider cannot be reached.
+        ProviderUnreachable = "provider_unreachable",
+        /// The provider answered what the standards forbid.
+        ProviderMisbehaved = "provider_misbehaved",
+        /// The provider does not know us, or gave no usable identity: the operator can mend it.
+        Misconfigured = "misconfigured",
+        /// Signed in there, but not admitted here.
+        NotAdmitted = "not_admitted",
+        /// The session could not be stored.
+        StoreUnavailable = "store_unavailable",
+    }
+}
+
+labels! {
+    /// What was asked of an identity provider.
+    IdpOperation {
+        /// The discovery document.
+        Discovery = "discovery",
+        /// Its keys.
+        Jwks = "jwks",
+        /// A code for tokens.
+        Token = "token",
+        /// A refresh token for tokens.
+        Refresh = "refresh",
+        /// The claims of a user.
+        Userinfo = "userinfo",
+        /// To revoke a token.
+        Revocation = "revocation",
+    }
+}
+
+labels! {
+    /// What came of it.
+    IdpOutcome {
+        /// A good answer.
+        Ok = "ok",
+        /// No answer in time.
+        Unreachable = "unreachable",
+        /// An answer that the standards forbid.
+        Misbehaved = "misbehaved",
+        /// It refused the grant or the client.
+        Refused = "refused",
+    }
+}
+
+labels! {
+    /// What was asked of the session store.
+    StoreOperation {
+        /// A new session.
+        Create = "create",
+        /// A session by its key.
+        Load = "load",
+        /// A renewed session in the place of the old.
+        Replace = "replace",
+        /// A later end.
+        Touch = "touch",
+        /// The end of a session.
+        Remove = "remove",
+        /// To mark a login flow as used.
+        Burn = "burn",
+        /// To forget what is over.
+        Sweep = "sweep",
+        /// How many there are.
+        Count = "count",
+    }
+}
+
+labels! {
+    /// What came of it.
+    StoreOutcome {
+        /// It was done.
+        Ok = "ok",
+        /// The store is away.
+        Unavailable = "unavailable",
+    }
+}

@@ -1,0 +1,59 @@
+//! How much a peer may ask of us before we hang up.
+
+use std::time::Duration;
+
+/// What a listener grants a connection and a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From accepting a connection (and from the end of a TLS handshake, which gets as long) to its first byte.
+    pub first_byte: Duration,
+    /// From a request's first byte to the end of its headers (HTTP/1).
+    pub header_read: Duration,
+    /// Between requests. Envoy's pools keep idle connections for 30 s as Istio sets them up; a shorter limit of ours
+    /// would now and then close a connection that a request is just being sent on.
+    pub idle: Duration,
+    /// From the end of a request's headers to the beginning of its answer; then it is answered with 504. A connection
+    /// on which nothing moves for as long again while a request is open is cut.
+    pub request: Duration,
+    /// Headers in one request (HTTP/1); 431 above.
+    pub max_headers: usize,
+    /// Bytes of one request's headers, at least 8192 (HTTP/1), and the size of its header list (HTTP/2); 431 above.
+    /// Envoy lets 60 KiB through.
+    pub max_header_bytes: usize,
+    /// Bytes of one request's body; 413 above. A check over gRPC carries the original request's headers in its body.
+    pub max_body_bytes: usize,
+    /// Open connections; more wait in the listener's backlog.
+    pub max_connections: usize,
+    /// Requests at a time on one HTTP/2 connection.
+    pub max_concurrent_streams: u32,
+    /// Streams that a peer may reset before we have seen them, until the connection is closed (CVE-2023-44487).
+    pub max_pending_reset_streams: usize,
+    /// Streams that we may reset for the peer's errors, until the connection is closed (CVE-2025-8671).
+    pub max_local_reset_streams: usize,
+    /// How often a quiet HTTP/2 connection is pinged, and how long the answer may take.
+    pub ping: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            first_byte: Duration::from_secs(10),
+            header_read: Duration::from_secs(10),
+            idle: Duration::from_mins(1),
+            request: Duration::from_secs(30),
+            max_headers: Self::PARSER_HEADERS,
+            max_header_bytes: 64 * 1024,
+            max_body_bytes: 256 * 1024,
+            max_connections: 16 * 1024,
+            max_concurrent_streams: 1024,
+            max_pending_reset_streams: 20,
+            max_local_reset_streams: 256,
+            ping: Duration::from_secs(20),
+        }
+    }
+}
+
+impl Limits {
+    /// As many headers as hyper parses on the stack; another number costs an allocation for each request.
+    pub const PARSER_HEADERS: usize = 100;
+}

@@ -1,0 +1,129 @@
+use std::time::Duration;
+
+use countersign::server::Limits;
+use tokio::io::AsyncWriteExt;
+
+use crate::peer::{GREETING, PATIENCE, answer, say, start, until_closed};
+
+const SHORT: Duration = Duration::from_millis(80);
+const LONG: Duration = Duration::from_secs(3600);
+
+/// No limit is near but those that a test sets.
+fn lenient() -> Limits {
+    Limits { first_byte: LONG, header_read: LONG, idle: LONG, request: LONG, ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_silent_connection_is_closed() {
+    let server = start(Limits { first_byte: SHORT, ..lenient() }).await;
+    let mut socket = server.connect().await;
+    assert_eq!(until_closed(&mut socket).await, b"");
+}
+
+#[tokio::test]
+async fn headers_that_dribble_are_cut_off() {
+    let server = start(Limits { header_read: SHORT, ..lenient() }).await;
+    let mut socket = server.connect().await;
+    say(&mut socket, "GET /hello HTTP/1.1\r\n").await;
+    let dribble = async {
+        let mut drops = 0_u32;
+        while socket.write_all(b"x: y\r\n").await.is_ok() {
+            drops += 1;
+            tokio::time::sleep(SHORT / 8).await;
+        }
+        drops
+    };
+    tokio::time::timeout(PATIENCE, dribble).await.expect("the server hangs up");
+}
+
+#[tokio::test]
+async fn a_later_request_may_not_dribble_either() {
+    let server = start(Limits { header_read: SHORT, ..lenient() }).await;
+    let mut socket = server.connect().await;
+    say(&mut socket, GREETING).await;
+    assert!(answer(&mut socket).await.starts_with("HTTP/1.1 200 OK\r\n"));
+    say(&mut socket, "GET /hello HTTP/1.1\r\nhost:").await;
+    assert_eq!(until_closed(&mut socket).await, b"");
+}
+
+#[tokio::test]
+async fn the_shorter_deadlines_do_not_touch_an_idle_connection() {
+    let server = start(Limits { first_byte: SHORT, header_read: SHORT, ..lenient() }).await;
+    let mut socket = server.connect().await;
+    for _ in 0..2 {
+        say(&mut socket, GREETING).await;
+        assert!(answer(&mut socket).await.ends_with("hello 127.0.0.1"));
+        // Several times as long as those; the next round shows that the connection is still there.
+        tokio::time::sleep(SHORT * 4).await;
+    }
+}
+
+#[tokio::test]
+async fn an_idle_connection_is_closed_in_the_end() {
+    let server = start(Limits { idle: SHORT, ..lenient() }).await;
+    let mut socket = server.connect().await;
+    say(&mut socket, GREETING).await;
+    answer(&mut socket).await;
+    assert_eq!(until_closed(&mut socket).await, b"");
+}
+
+#[tokio::test]
+async fn an_idle_http2_connection_is_told_goodbye() {
+    let server = start(Limits { idle: SHORT, ..lenient() }).await;
+    let mut socket = server.connect().await;
+    // The preface and empty SETTINGS (RFC 9113 section 3.4).
+    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("it is sent");
+    let frames = until_closed_by_goaway(&mut socket).await;
+    assert!(frames.contains(&GOAWAY), "frames {frames:?}");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_too_long_is_answered_504() {
+    let server = start(Limits { request: SHORT, ..lenient() }).await;
+    let mut socket = server.begin_slow().await;
+    let answer = answer(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_idle_connections_disturb_nobody() {
+    // As many as the usual limit of open files allows, with both ends in one process.
+    let server = start(lenient()).await;
+    let mut crowd = Vec::new();
+    for number in 0..450 {
+        let mut socket = server.connect().await;
+        match number % 3 {
+            0 => {}
+            1 => say(&mut socket, "GET /hello HTT").await,
+            _ => {
+                say(&mut socket, GREETING).await;
+                answer(&mut socket).await;
+            }
+        }
+        crowd.push(socket);
+    }
+    assert!(server.ask(GREETING).await.ends_with("hello 127.0.0.1"));
+    drop(crowd);
+}
+
+const GOAWAY: u8 = 7;
+
+/// The types of the frames until GOAWAY or the end (RFC 9113 section 4.1).
+async fn until_closed_by_goaway(socket: &mut tokio::net::TcpStream) -> Vec<u8> {
+    use tokio::io::AsyncReadExt;
+    let mut types = Vec::new();
+    let read = async {
+        let mut head = [0; 9];
+        while socket.read_exact(&mut head).await.is_ok() {
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            socket.read_exact(&mut payload).await.expect("a whole frame");
+            types.push(head[3]);
+            if head[3] == GOAWAY {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, read).await.expect("GOAWAY or the end");
+    types
+}

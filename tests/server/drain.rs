@@ -1,0 +1,70 @@
+use std::time::Duration;
+
+use countersign::server::{Limits, Phase};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::peer::{GREETING, PATIENCE, answer, say, start, until_closed, way_out};
+
+const LONG: Duration = Duration::from_secs(3600);
+const SHORT: Duration = Duration::from_millis(100);
+
+#[tokio::test]
+async fn what_is_open_is_finished_and_nobody_else_is_let_in() {
+    let mut server = start(Limits::default()).await;
+    let mut open = server.begin_slow().await;
+    let mut idle = server.connect().await;
+    say(&mut idle, GREETING).await;
+    assert!(!answer(&mut idle).await.contains("connection: close"));
+
+    let task = std::mem::replace(&mut server.task, tokio::spawn(async {}));
+    let (shutdown, drain) = (server.shutdown, server.drain.clone());
+    let ended = tokio::spawn(shutdown.run(way_out(SHORT, LONG), async { task.await.expect("no panic") }));
+
+    timeout(PATIENCE, drain.reached(Phase::Closing)).await.expect("closing");
+    assert_eq!(until_closed(&mut idle).await, b"", "an idle connection has nothing to wait for");
+    refused(server.address).await;
+    assert!(!ended.is_finished(), "a request is open");
+    server.release.notify_one();
+    let last = answer(&mut open).await;
+    assert!(last.starts_with("HTTP/1.1 200 OK\r\n") && last.ends_with("done"), "{last}");
+    assert!(last.contains("connection: close\r\n"), "{last}");
+    timeout(PATIENCE, ended).await.expect("the end").expect("no panic");
+    assert_eq!(drain.phase(), Phase::Closing, "nothing had to be cut");
+}
+
+#[tokio::test]
+async fn the_lame_duck_serves_whoever_comes_and_asks_to_close() {
+    let server = start(Limits::default()).await;
+    let mut kept = server.connect().await;
+    say(&mut kept, GREETING).await;
+    answer(&mut kept).await;
+    let running = tokio::spawn(server.shutdown.run(way_out(LONG, LONG), std::future::pending()));
+    timeout(PATIENCE, server.drain.reached(Phase::LameDuck)).await.expect("a lame duck");
+    let mut new = TcpStream::connect(server.address).await.expect("a new connection");
+    for socket in [&mut kept, &mut new] {
+        say(socket, GREETING).await;
+        let served = answer(socket).await;
+        assert!(served.starts_with("HTTP/1.1 200 OK\r\n"), "{served}");
+        assert!(served.contains("connection: close\r\n"), "{served}");
+        assert_eq!(until_closed(socket).await, b"");
+    }
+    running.abort();
+}
+
+#[tokio::test]
+async fn the_deadline_cuts_what_is_still_open() {
+    let mut server = start(Limits::default()).await;
+    let mut open = server.begin_slow().await;
+    let task = std::mem::replace(&mut server.task, tokio::spawn(async {}));
+    let ended = server.shutdown.run(way_out(SHORT, SHORT), async { task.await.expect("no panic") });
+    timeout(PATIENCE, ended).await.expect("the end");
+    assert_eq!(server.drain.phase(), Phase::Cut);
+    assert_eq!(until_closed(&mut open).await, b"");
+}
+
+/// Waits until the port is closed. The phase is told before the listener has heard of it.
+async fn refused(address: std::net::SocketAddr) {
+    let closed = async { while TcpStream::connect(address).await.is_ok() {} };
+    timeout(PATIENCE, closed).await.expect("the port is closed");
+}

@@ -1,0 +1,64 @@
+use countersign::server::Limits;
+use tokio::io::AsyncWriteExt;
+
+use crate::peer::{GREETING, answer, say, start, until_closed};
+
+#[tokio::test]
+async fn too_many_headers_are_answered_431() {
+    let server = start(Limits::default()).await;
+    let request = |count: usize| format!("GET /hello HTTP/1.1\r\nhost: here\r\n{}\r\n", "x: y\r\n".repeat(count));
+    assert!(server.ask(&request(99)).await.starts_with("HTTP/1.1 200 "));
+    assert!(server.ask(&request(100)).await.starts_with("HTTP/1.1 431 "));
+    let server = start(Limits { max_headers: 3, ..Limits::default() }).await;
+    assert!(server.ask(&request(2)).await.starts_with("HTTP/1.1 200 "));
+    assert!(server.ask(&request(3)).await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
+async fn headers_that_are_too_large_are_answered_431() {
+    let server = start(Limits { max_header_bytes: 16 * 1024, ..Limits::default() }).await;
+    let request = |size: usize| format!("GET /hello HTTP/1.1\r\nhost: here\r\nx: {}\r\n\r\n", "y".repeat(size));
+    assert!(server.ask(&request(15 * 1024)).await.starts_with("HTTP/1.1 200 "));
+    let mut socket = server.connect().await;
+    // The server may hang up before it has heard everything.
+    let _ = socket.write_all(request(17 * 1024).as_bytes()).await;
+    let answer = answer(&mut socket).await;
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_large_is_answered_413() {
+    let server = start(Limits { max_body_bytes: 10, ..Limits::default() }).await;
+    let announce = |length: usize| format!("POST /length HTTP/1.1\r\nhost: here\r\ncontent-length: {length}\r\n\r\n");
+    let whole = server.ask(&format!("{}{}", announce(10), "b".repeat(10))).await;
+    assert!(whole.starts_with("HTTP/1.1 200 ") && whole.ends_with("\r\n\r\n10"), "{whole}");
+    let mut socket = server.connect().await;
+    say(&mut socket, &announce(11)).await;
+    let refused = answer(&mut socket).await;
+    assert!(refused.starts_with("HTTP/1.1 413 Payload Too Large\r\n"), "{refused}");
+    assert!(refused.contains("\r\nconnection: close\r\n"), "{refused}");
+    assert_eq!(until_closed(&mut socket).await, b"");
+}
+
+#[tokio::test]
+async fn a_body_that_turns_out_too_large_is_answered_413() {
+    let server = start(Limits { max_body_bytes: 10, ..Limits::default() }).await;
+    let chunked = "POST /length HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n";
+    let refused = server.ask(&format!("{chunked}b\r\nbbbbbbbbbbb\r\n0\r\n\r\n")).await;
+    assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
+}
+
+#[tokio::test]
+async fn a_connection_too_many_waits_for_its_turn() {
+    let server = start(Limits { max_connections: 1, ..Limits::default() }).await;
+    let mut first = server.connect().await;
+    say(&mut first, GREETING).await;
+    answer(&mut first).await;
+    let mut second = server.connect().await;
+    say(&mut second, GREETING).await;
+    // It is in the backlog: its request is heard by nobody.
+    let early = tokio::time::timeout(std::time::Duration::from_millis(100), answer(&mut second)).await;
+    assert!(early.is_err(), "answered: {early:?}");
+    drop(first);
+    assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
+}

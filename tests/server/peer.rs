@@ -1,0 +1,111 @@
+//! A server to talk to, and a peer that says exactly what it is told to.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::ConnectInfo;
+use axum::routing::{get, post};
+use countersign::config::ShutdownSettings;
+use countersign::server::{Drain, Limits, Shutdown, serve};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Longer than anything here takes; a test that gets there has failed.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const GREETING: &str = "GET /hello HTTP/1.1\r\nhost: here\r\n\r\n";
+
+pub struct Server {
+    pub address: SocketAddr,
+    pub shutdown: Shutdown,
+    pub drain: Drain,
+    pub task: JoinHandle<()>,
+    /// Counts the requests to `/slow` that have begun.
+    pub begun: Arc<Semaphore>,
+    /// Lets one request to `/slow` end.
+    pub release: Arc<Notify>,
+}
+
+pub async fn start(limits: Limits) -> Server {
+    start_with(limits, None).await
+}
+
+pub async fn start_with(limits: Limits, tls: Option<Arc<rustls::ServerConfig>>) -> Server {
+    let (begun, release) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
+    let (begun_here, release_here) = (Arc::clone(&begun), Arc::clone(&release));
+    let slow = move || async move {
+        begun_here.add_permits(1);
+        release_here.notified().await;
+        "done"
+    };
+    let router = Router::new()
+        .route("/hello", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| format!("hello {}", peer.ip())))
+        .route("/length", post(async |body: Bytes| body.len().to_string()))
+        .route("/slow", get(slow));
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (shutdown, drain) = Shutdown::new();
+    let task = tokio::spawn(serve(listener, tls, router, limits, drain.clone()));
+    Server { address, shutdown, drain, task, begun, release }
+}
+
+impl Server {
+    pub async fn connect(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.expect("a connection")
+    }
+
+    /// Sends one request on a connection of its own and reads to the end.
+    pub async fn ask(&self, request: &str) -> String {
+        let mut socket = self.connect().await;
+        socket.write_all(request.as_bytes()).await.expect("it is sent");
+        answer(&mut socket).await
+    }
+
+    /// Begins a request that lasts until it is released.
+    pub async fn begin_slow(&self) -> TcpStream {
+        let mut socket = self.connect().await;
+        socket.write_all(b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n").await.expect("it is sent");
+        timeout(PATIENCE, self.begun.acquire()).await.expect("it begins").expect("open").forget();
+        socket
+    }
+
+    pub async fn ended(self) {
+        timeout(PATIENCE, self.task).await.expect("the server ends").expect("no panic");
+    }
+}
+
+/// One answer: headers and as much body as they promise.
+pub async fn answer<S: AsyncRead + Unpin>(socket: &mut S) -> String {
+    let mut text = Vec::new();
+    let whole = async { while !is_whole(&text) && socket.read_buf(&mut text).await.expect("it can be read") > 0 {} };
+    timeout(PATIENCE, whole).await.expect("an answer");
+    String::from_utf8(text).expect("text")
+}
+
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    body.len() >= length.map_or(0, |length| length.parse().expect("a length"))
+}
+
+/// Whatever comes until the peer hangs up.
+pub async fn until_closed<S: AsyncRead + Unpin>(socket: &mut S) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Being reset is being closed, too.
+    let _ = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.expect("the server hangs up");
+    bytes
+}
+
+pub async fn say<S: AsyncWrite + Unpin>(socket: &mut S, text: &str) {
+    socket.write_all(text.as_bytes()).await.expect("it is sent");
+}
+
+pub const fn way_out(lame_duck: Duration, deadline: Duration) -> ShutdownSettings {
+    ShutdownSettings { lame_duck, deadline }
+}
