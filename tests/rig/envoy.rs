@@ -19,13 +19,13 @@ pub(crate) struct Ports {
     pub(crate) backend: u16,
 }
 
-/// How the checks travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CheckOver {
-    /// HTTP/1.1, as the example has it.
-    Http1,
-    /// HTTP/2 with prior knowledge.
-    Http2,
+/// How an Envoy differs from the example.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Variant {
+    /// Checks travel over HTTP/2 with prior knowledge.
+    pub(crate) checks_over_http2: bool,
+    /// The bound on a stream's life, instead of the hour.
+    pub(crate) max_stream_duration: Option<&'static str>,
 }
 
 /// A running Envoy.
@@ -35,12 +35,24 @@ pub(crate) struct Envoy {
 
 impl Envoy {
     /// Starts one. Countersign is to be up: the listener waits for the keys.
-    pub(crate) async fn start(ports: &Ports, check_over: CheckOver) -> Self {
+    pub(crate) async fn start(ports: &Ports, variant: Variant) -> Self {
         let folder = empty_folder();
         let config = folder.path().join("envoy.json");
         let mut settings = example_on(ports);
-        if check_over == CheckOver::Http2 {
-            *protocol_of(&mut settings, "countersign_check") = json!({"http2_protocol_options": {}});
+        if variant.checks_over_http2 {
+            let cluster = named(&mut settings["static_resources"]["clusters"], "countersign_check");
+            let options = &mut cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+                ["explicit_http_config"];
+            assert!(options["http_protocol_options"].is_object(), "the example's checks are over HTTP/1.1");
+            *options = json!({"http2_protocol_options": {}});
+        }
+        if let Some(bound) = variant.max_stream_duration {
+            let manager = &mut settings["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+            let host = &mut manager["typed_config"]["route_config"]["virtual_hosts"][0];
+            let all = host["routes"].as_array_mut().and_then(|routes| routes.last_mut()).expect("routes");
+            let found = &mut all["route"]["max_stream_duration"]["max_stream_duration"];
+            assert!(found.is_string(), "the example bounds streams");
+            *found = json!(bound);
         }
         fs::write(&config, settings.to_string()).expect("a config");
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
@@ -76,12 +88,7 @@ fn example_on(ports: &Ports) -> Value {
     serde_saphyr::from_str(&text).expect("examples/envoy/envoy.yaml is YAML")
 }
 
-fn protocol_of<'v>(settings: &'v mut Value, cluster: &str) -> &'v mut Value {
-    let found = settings["static_resources"]["clusters"]
-        .as_array_mut()
-        .expect("clusters")
-        .iter_mut()
-        .find(|candidate| candidate["name"] == cluster)
-        .unwrap_or_else(|| panic!("the example has no cluster {cluster}"));
-    &mut found["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]["explicit_http_config"]
+fn named<'v>(list: &'v mut Value, name: &str) -> &'v mut Value {
+    let mut items = list.as_array_mut().expect("a list").iter_mut();
+    items.find(|item| item["name"] == name).unwrap_or_else(|| panic!("the example has no {name}"))
 }

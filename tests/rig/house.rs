@@ -7,7 +7,7 @@ use crate::backend::Backend;
 use crate::browser::Browser;
 use crate::countersign::Countersign;
 use crate::dex::Dex;
-use crate::envoy::{CheckOver, Envoy, Ports};
+use crate::envoy::{Envoy, Ports, Variant};
 use crate::oidc_provider::OidcProvider;
 use crate::part::free_port;
 use crate::wire::{self, Answer};
@@ -34,14 +34,14 @@ pub(crate) struct HouseWithLogout {
 impl House {
     /// As the example has it.
     pub(crate) async fn build() -> Self {
-        Self::build_with(CheckOver::Http1).await
+        Self::build_with(Variant::default()).await
     }
 
-    /// With checks over this protocol.
-    pub(crate) async fn build_with(check_over: CheckOver) -> Self {
+    /// With another Envoy.
+    pub(crate) async fn build_with(variant: Variant) -> Self {
         let front = free_port();
         let dex = Dex::start(&format!("{}/oauth2/callback", origin(front))).await;
-        let (countersign, envoy, backend) = gateway(front, &dex.issuer(), check_over).await;
+        let (countersign, envoy, backend) = gateway(front, &dex.issuer(), variant).await;
         Self { front, dex, countersign, envoy, _backend: backend }
     }
 
@@ -74,7 +74,7 @@ impl HouseWithLogout {
             &format!("{}{AFTER_LOGOUT}", origin(front)),
         )
         .await;
-        let (countersign, envoy, backend) = gateway(front, &provider.issuer(), CheckOver::Http1).await;
+        let (countersign, envoy, backend) = gateway(front, &provider.issuer(), Variant::default()).await;
         Self { front, provider, _countersign: countersign, _envoy: envoy, _backend: backend }
     }
 
@@ -91,11 +91,11 @@ fn origin(port: u16) -> String {
     format!("http://localhost:{port}")
 }
 
-async fn gateway(front: u16, issuer: &str, check_over: CheckOver) -> (Countersign, Envoy, Backend) {
+async fn gateway(front: u16, issuer: &str, variant: Variant) -> (Countersign, Envoy, Backend) {
     let backend = Backend::start().await;
     let countersign = Countersign::start(&origin(front), issuer, with_more_rules).await;
     let ports = Ports { envoy: front, countersign: countersign.port(), backend: backend.port() };
-    let envoy = Envoy::start(&ports, check_over).await;
+    let envoy = Envoy::start(&ports, variant).await;
     (countersign, envoy, backend)
 }
 

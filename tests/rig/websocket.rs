@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::browser::Browser;
-use crate::envoy::CheckOver;
+use crate::envoy::Variant;
 use crate::house::House;
 
 const HANDSHAKE: [(&str, &str); 4] = [
@@ -15,16 +15,34 @@ const HANDSHAKE: [(&str, &str); 4] = [
 
 #[tokio::test]
 async fn a_websocket_opens_for_the_signed_in_over_http1_checks() {
-    opens_for_the_signed_in_only(CheckOver::Http1).await;
+    opens_for_the_signed_in_only(Variant::default()).await;
 }
 
 #[tokio::test]
 async fn a_websocket_opens_for_the_signed_in_over_http2_checks() {
-    opens_for_the_signed_in_only(CheckOver::Http2).await;
+    opens_for_the_signed_in_only(Variant { checks_over_http2: true, ..Variant::default() }).await;
 }
 
-async fn opens_for_the_signed_in_only(check_over: CheckOver) {
-    let house = House::build_with(check_over).await;
+#[tokio::test]
+async fn an_open_websocket_ends_when_the_example_says() {
+    let house = House::build_with(Variant { max_stream_duration: Some("1s"), ..Variant::default() }).await;
+    let socket = format!("ws://localhost:{}/kernel/channels", house.front);
+    let ann = house.signed_in("ann").await;
+    let seen = ann
+        .script(
+            "const seen = [];
+             const socket = new WebSocket(arguments[0]);
+             socket.onopen = () => { seen.push('open'); socket.send('hello'); };
+             socket.onmessage = it => seen.push(it.data);
+             socket.onclose = () => done(seen.concat('closed'));",
+            vec![json!(socket)],
+        )
+        .await;
+    assert_eq!(seen, json!(["open", "hello", "closed"]));
+}
+
+async fn opens_for_the_signed_in_only(variant: Variant) {
+    let house = House::build_with(variant).await;
     let socket = format!("ws://localhost:{}/kernel/channels", house.front);
 
     let stranger = Browser::open().await;

@@ -58,7 +58,7 @@ async fn op() {
 async fn envoy_alone() {
     let t = std::time::Instant::now();
     let p = Ports { envoy: free_port(), countersign: free_port(), backend: free_port() };
-    for o in [CheckOver::Http1, CheckOver::Http2] {
+    for o in [Variant::default(), Variant { checks_over_http2: true, max_stream_duration: Some("1s") }] {
         let _e = Envoy::start(&p, o).await;
         eprintln!("envoy {:?}", t.elapsed());
         eprintln!("{:?}", wire::get(p.envoy, "/", &[]).await);
