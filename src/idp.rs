@@ -1,7 +1,20 @@
 //! The identity providers: discovery, keys, the code exchange, verification, renewal, logout. The only maker of
 //! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
 
+mod claims;
+mod id_token;
+mod keys;
+mod metadata;
+mod outbound;
+mod provider;
+mod token_endpoint;
+mod trouble;
+mod userinfo;
+
 use thiserror::Error;
+
+pub use self::outbound::{Outbound, OutboundError};
+pub use self::provider::{Provider, Readiness};
 
 use crate::clock::UnixTime;
 use crate::identity::{Identity, ProviderId, ProviderTokens};
@@ -65,6 +78,14 @@ pub enum IdpError {
         /// Which one.
         provider: ProviderId,
         /// What it said, and what to look at.
+        reason: String,
+    },
+    /// A renewal's answer is about somebody else than the session (OIDC Core section 12.2).
+    #[error("identity provider {provider} answered for another user: {reason}")]
+    ChangedUser {
+        /// Which one.
+        provider: ProviderId,
+        /// What differs.
         reason: String,
     },
     /// The tokens are good, but what they say of the user cannot be used: no user claim, an unverified address, …

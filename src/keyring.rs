@@ -1,1 +1,222 @@
-//! The keys that sign RC tokens: their schedule, their public halves (JWKS), and where they are kept.
+//! The keys that sign RC tokens: which of them signs now, which are published, and where they are kept.
+//! It signs nothing itself and answers no request.
+
+mod directory;
+mod publication;
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use thiserror::Error;
+
+use crate::clock::{Clock, UnixTime};
+use crate::jose::{JoseError, SigningKey};
+
+pub use directory::{Directory, init_directory};
+pub use publication::Publication;
+
+/// The port: where signing keys are kept.
+pub trait KeyStore: Send + Sync + 'static {
+    /// All keys, in any order.
+    ///
+    /// # Errors
+    /// If they cannot be read, or one of them is not a key.
+    fn load(&self) -> Result<Vec<ScheduledKey>, KeyringError>;
+
+    /// Adds a key.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn add(&self, key: &ScheduledKey) -> Result<(), KeyringError>;
+}
+
+/// A key and its times. It is published from the moment it is kept until it retires, so that verifiers know it
+/// before it signs, and still know it while its last tokens live.
+#[derive(Clone, Debug)]
+pub struct ScheduledKey {
+    /// The key.
+    pub key: Arc<SigningKey>,
+    /// From when on it signs; the latest one that has begun does.
+    pub sign_from: UnixTime,
+    /// When it is taken out of the JWKS.
+    pub retire_at: Option<UnixTime>,
+}
+
+/// Why there is no key to sign with.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum KeyringError {
+    /// A file that cannot be read or written.
+    #[error("signing keys: {path}: {reason}")]
+    Files {
+        /// Which one.
+        path: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// Keys there already.
+    #[error("signing keys: {path} holds keys already; nothing was written")]
+    NotEmpty {
+        /// Which directory.
+        path: String,
+    },
+    /// No key's time has come.
+    #[error("signing keys: none of them may sign now")]
+    NoneInForce,
+    /// The library would not make or write one.
+    #[error("signing keys: {0}")]
+    Key(#[from] JoseError),
+}
+
+/// The keys in force. Cheap to ask; [`Keyring::reload`] makes it follow its store and the time.
+pub struct Keyring {
+    store: Box<dyn KeyStore>,
+    clock: Arc<dyn Clock>,
+    current: ArcSwap<InForce>,
+}
+
+struct InForce {
+    signer: Arc<SigningKey>,
+    publication: Arc<Publication>,
+}
+
+impl Keyring {
+    /// Reads the keys.
+    ///
+    /// # Errors
+    /// If they cannot be read, or none may sign now.
+    pub fn open(store: Box<dyn KeyStore>, clock: Arc<dyn Clock>) -> Result<Self, KeyringError> {
+        let current = ArcSwap::from_pointee(InForce::choose(store.load()?, clock.now())?);
+        Ok(Self { store, clock, current })
+    }
+
+    /// Reads the keys, and makes the first one if there is none.
+    ///
+    /// # Errors
+    /// If they cannot be read, made or kept, or none may sign now.
+    pub fn open_or_create(store: Box<dyn KeyStore>, clock: Arc<dyn Clock>) -> Result<Self, KeyringError> {
+        if store.load()?.is_empty() {
+            let key = Arc::new(SigningKey::generate()?);
+            tracing::info!(target: "countersign::audit", event = "key_created", kid = key.kid(), "made the first signing key");
+            store.add(&ScheduledKey { key, sign_from: clock.now(), retire_at: None })?;
+        }
+        Self::open(store, clock)
+    }
+
+    /// The key that signs now.
+    #[must_use]
+    pub fn signer(&self) -> Arc<SigningKey> {
+        Arc::clone(&self.current.load().signer)
+    }
+
+    /// What is published now.
+    #[must_use]
+    pub fn publication(&self) -> Arc<Publication> {
+        Arc::clone(&self.current.load().publication)
+    }
+
+    /// Follows the store and the time. On an error the keys stay as they were.
+    ///
+    /// # Errors
+    /// If the keys cannot be read, or none may sign now.
+    pub fn reload(&self) -> Result<(), KeyringError> {
+        let next = InForce::choose(self.store.load()?, self.clock.now())?;
+        let before = self.current.load();
+        if before.signer.kid() != next.signer.kid() {
+            tracing::info!(target: "countersign::audit", event = "key_changed", kid = next.signer.kid(), "another key signs from now on");
+        }
+        if before.signer.kid() != next.signer.kid() || before.publication != next.publication {
+            self.current.store(Arc::new(next));
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Keyring({})", self.current.load().signer.kid())
+    }
+}
+
+impl InForce {
+    fn choose(keys: Vec<ScheduledKey>, now: UnixTime) -> Result<Self, KeyringError> {
+        let alive: Vec<ScheduledKey> =
+            keys.into_iter().filter(|key| key.retire_at.is_none_or(|end| now < end)).collect();
+        let begun = alive.iter().filter(|key| key.sign_from <= now);
+        let signer =
+            begun.max_by_key(|key| (key.sign_from, key.key.kid().to_owned())).ok_or(KeyringError::NoneInForce)?;
+        let publication = Publication::of(alive.iter().map(|key| key.key.public_jwk()));
+        Ok(Self { signer: Arc::clone(&signer.key), publication: Arc::new(publication) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::TestClock;
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    #[derive(Clone, Default)]
+    struct InMemory(Arc<Mutex<Vec<ScheduledKey>>>);
+
+    impl KeyStore for InMemory {
+        fn load(&self) -> Result<Vec<ScheduledKey>, KeyringError> {
+            Ok(self.0.lock().unwrap().clone())
+        }
+        fn add(&self, key: &ScheduledKey) -> Result<(), KeyringError> {
+            self.0.lock().unwrap().push(key.clone());
+            Ok(())
+        }
+    }
+
+    fn scheduled(sign_from: u64, retire_at: Option<u64>) -> ScheduledKey {
+        ScheduledKey {
+            key: Arc::new(SigningKey::generate().unwrap()),
+            sign_from: UnixTime::from_secs(sign_from),
+            retire_at: retire_at.map(UnixTime::from_secs),
+        }
+    }
+
+    #[test]
+    fn a_key_is_published_before_it_signs_and_after_it_has_signed() {
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_000)));
+        let store = InMemory::default();
+        let (old, new) = (scheduled(0, Some(3_000)), scheduled(2_000, None));
+        store.add(&old).unwrap();
+        store.add(&new).unwrap();
+        let keyring = Keyring::open(Box::new(store), clock.clone()).unwrap();
+        let published = |keyring: &Keyring| String::from_utf8(keyring.publication().body().to_vec()).unwrap();
+
+        assert_eq!(keyring.signer().kid(), old.key.kid());
+        assert!(published(&keyring).contains(new.key.kid()));
+        let first = keyring.publication();
+
+        clock.advance(Duration::from_mins(25));
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), new.key.kid());
+        assert!(published(&keyring).contains(old.key.kid()));
+        assert_eq!(keyring.publication().etag(), first.etag());
+
+        clock.advance(Duration::from_secs(1_000));
+        keyring.reload().unwrap();
+        assert!(!published(&keyring).contains(old.key.kid()));
+        assert_ne!(keyring.publication().etag(), first.etag());
+    }
+
+    #[test]
+    fn the_first_key_is_made_once() {
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_000)));
+        let store = InMemory::default();
+        let first = Keyring::open_or_create(Box::new(store.clone()), clock.clone()).unwrap();
+        let second = Keyring::open_or_create(Box::new(store), clock).unwrap();
+        assert_eq!(first.signer().kid(), second.signer().kid());
+    }
+
+    #[test]
+    fn no_key_in_force_is_an_error() {
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_000)));
+        let store = InMemory::default();
+        store.add(&scheduled(2_000, None)).unwrap();
+        assert_eq!(Keyring::open(Box::new(store), clock).unwrap_err(), KeyringError::NoneInForce);
+    }
+}

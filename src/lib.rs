@@ -9,6 +9,7 @@ pub mod cookie;
 pub mod entropy;
 pub mod identity;
 pub mod metrics;
+pub mod private_file;
 pub mod request_ids;
 pub mod return_to;
 pub mod secret;

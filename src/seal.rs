@@ -1,1 +1,14 @@
 //! AEAD envelopes and MACs with key ids and bound context, under the session keys.
+//! It knows how to keep something secret and unforged, never what it is or where it is stored.
+
+mod cookie;
+mod envelope;
+mod file;
+mod keys;
+mod text;
+
+pub use cookie::{BadCookie, CookieSecret};
+pub use envelope::{BadEnvelope, Purpose};
+pub use file::KeyFileError;
+pub use keys::{SealError, SessionKeys};
+pub use text::{KeyTextError, generate_text, parse_text};

@@ -28,11 +28,11 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be reached or written.
     async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError>;
 
-    /// Moves the time at which the row is forgotten. A row that is gone stays gone.
+    /// Moves the times at which these rows are forgotten, never to an earlier one. A row that is gone stays gone.
     ///
     /// # Errors
     /// If the store cannot be reached or written.
-    async fn touch(&self, key: StoreKey, until: UnixTime) -> Result<(), StoreError>;
+    async fn touch(&self, touches: Vec<(StoreKey, UnixTime)>) -> Result<(), StoreError>;
 
     /// Takes the row out; whether there was one.
     ///
@@ -81,6 +81,11 @@ impl fmt::Debug for StoreKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(pub u64);
 
+impl Revision {
+    /// What [`Store::create`] makes.
+    pub const FIRST: Self = Self(1);
+}
+
 /// A row as it was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredRow {
@@ -111,6 +116,17 @@ pub enum StoreError {
     InUse {
         /// The file.
         path: String,
+    },
+    /// The file holds something else, or has been damaged.
+    #[error(
+        "{path} is damaged, or not a session store ({reason}): put a good copy back, or move it out of the way and a \
+         new one is made (everyone signs in again)"
+    )]
+    Damaged {
+        /// The file.
+        path: String,
+        /// What was found.
+        reason: String,
     },
     /// It cannot be opened, read or written at all.
     #[error("the session store is not available: {reason}")]

@@ -1,0 +1,130 @@
+use serde_json::json;
+
+use super::*;
+use crate::config::Admit;
+
+fn settings(user_claim: &str, groups_claim: &str) -> IdentitySettings {
+    IdentitySettings {
+        user_claim: user_claim.into(),
+        user_prefix: String::new(),
+        groups_claim: groups_claim.into(),
+        allow_unverified_email: false,
+        admit: Admit { groups: vec!["*".into()], email_domains: vec!["*".into()] },
+    }
+}
+
+fn claims(id_token: Value, userinfo: Value) -> Claims {
+    let map = |value| serde_json::from_value(value).expect("an object");
+    Claims { id_token: map(id_token), userinfo: map(userinfo) }
+}
+
+fn judged(id_token: Value, userinfo: Value, settings: &IdentitySettings) -> Result<Identity, String> {
+    let provider = ProviderId::parse("corp").expect("an id");
+    let identity = claims(id_token, userinfo).identity("s1", &provider, settings);
+    identity.map_err(|trouble| {
+        assert!(matches!(trouble, Trouble::UnusableIdentity(_)), "{trouble:?}");
+        trouble.reason().to_owned()
+    })
+}
+
+fn groups(value: &Value) -> Result<Vec<String>, String> {
+    let identity = judged(json!({"sub": "s1", "groups": value}), json!({}), &settings("sub", "groups"))?;
+    Ok(identity.groups.iter().map(ToString::to_string).collect())
+}
+
+#[test]
+fn groups_are_strings_and_nothing_else() {
+    assert_eq!(groups(&json!(["a", "b", "a"])), Ok(vec!["a".into(), "b".into()]));
+    assert_eq!(groups(&json!("one, with a comma")), Ok(vec!["one, with a comma".into()]));
+    assert_eq!(groups(&json!([])), Ok(vec![]));
+    assert_eq!(groups(&Value::Null), Ok(vec![]));
+    for bad in [json!(7), json!({"a": 1}), json!(["a", 7]), json!([["a"]]), json!(true), json!(["a", null])] {
+        let reason = groups(&bad).expect_err("refused");
+        assert!(reason.contains("claim `groups`") && reason.contains("identity.groups.claim"), "{bad}: {reason}");
+    }
+    let flood: Vec<String> = (0..2_000).map(|n| format!("{n:0100}")).collect();
+    assert!(groups(&json!(flood)).expect_err("refused").contains("there are more than 2000 groups"));
+}
+
+#[test]
+fn dots_descend_unless_the_claim_has_that_very_name() {
+    let said = json!({"sub": "s1", "realm_access": {"roles": ["a"]}, "https://example.com/groups": ["b"]});
+    for (claim, group) in [("realm_access.roles", Some("a")), ("https://example.com/groups", Some("b")), ("x.y", None)]
+    {
+        let identity = judged(said.clone(), json!({}), &settings("sub", claim)).expect("an identity");
+        assert_eq!(identity.groups.iter().map(GroupName::as_str).next(), group, "{claim}");
+    }
+}
+
+#[test]
+fn an_address_counts_only_if_the_provider_vouches_for_it() {
+    let by_email = settings("email", "groups");
+    let trusting = IdentitySettings { allow_unverified_email: true, ..by_email.clone() };
+    let verified = json!({"email": "ann@example.com", "email_verified": true});
+    let identity = judged(verified, json!({}), &by_email).expect("an identity");
+    assert_eq!(identity.user.as_str(), "ann@example.com");
+    for unproven in [json!(null), json!(false), json!("true"), json!(1)] {
+        let said = json!({"sub": "s1", "email": "ann@example.com", "email_verified": unproven});
+        let reason = judged(said.clone(), json!({}), &by_email).expect_err("refused");
+        assert!(reason.contains("identity.allow_unverified_email"), "{unproven}: {reason}");
+        assert!(judged(said.clone(), json!({}), &trusting).is_ok(), "{unproven}");
+        let by_subject = judged(said, json!({}), &settings("sub", "groups")).expect("an identity");
+        assert_eq!(by_subject.email, None, "{unproven}");
+    }
+}
+
+#[test]
+fn a_verified_address_vouches_for_no_other_one() {
+    let by_email = settings("email", "groups");
+    let ann = json!({"email": "ann@example.com"});
+    let eve = json!({"email": "eve@example.com", "email_verified": true});
+    assert!(judged(ann.clone(), eve, &by_email).is_err());
+    let same = json!({"email": "ann@example.com", "email_verified": true});
+    assert!(judged(ann, same.clone(), &by_email).is_ok());
+    let denied = json!({"email": "ann@example.com", "email_verified": false});
+    assert!(judged(denied, same, &by_email).is_err(), "the ID token says no");
+}
+
+#[test]
+fn a_user_that_no_header_could_carry_is_refused() {
+    for bad in [json!(""), json!(7), json!(["ann"]), json!("ann\r\nx: y"), json!("a\0b"), json!(" ann")] {
+        let prefixed = IdentitySettings { user_prefix: "corp:".into(), ..settings("name", "groups") };
+        let reason = judged(json!({"name": bad}), json!({}), &prefixed).expect_err("refused");
+        assert!(reason.contains("claim `name`"), "{bad}: {reason}");
+    }
+    for bad in ["ann@example.com\r\nx: y", "a@b@c", "ann", "a\0@b"] {
+        let said = json!({"email": bad, "email_verified": true});
+        assert!(judged(said, json!({}), &settings("email", "groups")).is_err(), "{bad:?}");
+    }
+    let missing = judged(json!({}), json!({}), &settings("name", "groups")).expect_err("refused");
+    assert!(missing.contains("identity.user.claim") && missing.contains("scopes"), "{missing}");
+}
+
+#[test]
+fn the_prefix_stands_before_the_user_and_words_of_the_sign_in_are_kept() {
+    let prefixed = IdentitySettings { user_prefix: "corp:".into(), ..settings("name", "groups") };
+    let said = json!({"name": "ann", "auth_time": 1_000, "acr": "gold", "amr": ["pwd", "otp"], "sid": "x"});
+    let identity = judged(said, json!({"acr": "not from here"}), &prefixed).expect("an identity");
+    assert_eq!(identity.user.as_str(), "corp:ann");
+    assert_eq!(identity.auth_time.map(crate::clock::UnixTime::as_secs), Some(1_000));
+    assert_eq!(identity.acr.as_deref(), Some("gold"));
+    assert_eq!(identity.amr, ["pwd", "otp"]);
+    for bad in [json!({"amr": 7}), json!({"amr": [7]}), json!({"acr": {}}), json!({"acr": "x".repeat(256)})] {
+        let mut said = bad.clone();
+        said["name"] = json!("ann");
+        assert!(judged(said, json!({}), &prefixed).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn userinfo_is_wanted_only_for_what_is_missing() {
+    let all = json!({"email": "a@b", "email_verified": true, "groups": []});
+    assert!(!claims(all, json!({})).want_userinfo(&settings("email", "groups")));
+    for lacking in [
+        json!({"email": "a@b", "groups": []}),
+        json!({"email_verified": true, "groups": []}),
+        json!({"email": "a@b", "email_verified": true}),
+    ] {
+        assert!(claims(lacking.clone(), json!({})).want_userinfo(&settings("email", "groups")), "{lacking}");
+    }
+}

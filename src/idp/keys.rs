@@ -1,0 +1,264 @@
+//! A provider's keys, and signatures made with them: which of the keys fits a token, whether the signature is good,
+//! and when it is worth asking for newer keys. What the token says is not judged here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
+use openidconnect::{AccessToken, AccessTokenHash, JsonWebKey};
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
+
+use super::metadata::{Endpoint, fetch_json};
+use super::outbound::Outbound;
+use super::trouble::{Trouble, quotable};
+use crate::clock::{Clock, UnixTime};
+use crate::secret::SecretText;
+
+/// How long after asking for newer keys no token makes us ask again: a flood of unknown `kid`s must not become a
+/// flood at the provider.
+const REFETCH_PAUSE: Duration = Duration::from_secs(30);
+/// The same while there are no keys at all, so that sign-in works soon after the provider is back.
+const FIRST_FETCH_PAUSE: Duration = Duration::from_secs(2);
+/// RFC 7518 section 3.3.
+const RSA_LEAST_BYTES: usize = 2048 / 8;
+
+/// The keys last seen.
+#[derive(Debug, Default)]
+pub(super) struct Keys {
+    current: ArcSwap<Vec<Key>>,
+    asked_at: Mutex<Option<UnixTime>>,
+}
+
+/// A token whose signature is good. Nothing that it says has been judged.
+#[derive(Debug)]
+pub(super) struct Signed {
+    pub(super) claims: Map<String, Value>,
+    /// The `typ` header parameter.
+    pub(super) typ: Option<String>,
+    key: CoreJsonWebKey,
+    algorithm: CoreJwsSigningAlgorithm,
+}
+
+/// Whatever it takes to verify a token and, if need be, to get the keys for it.
+#[derive(Clone, Copy)]
+pub(super) struct Verifier<'a> {
+    pub(super) keys: &'a Keys,
+    pub(super) endpoint: &'a Endpoint,
+    pub(super) outbound: &'a Outbound,
+    pub(super) clock: &'a dyn Clock,
+    /// The names of the algorithms that are allowed.
+    pub(super) algorithms: &'a [String],
+}
+
+#[derive(Debug)]
+struct Key {
+    kid: Option<String>,
+    fits: Vec<&'static str>,
+    public: CoreJsonWebKey,
+}
+
+/// The members by which a key is chosen (RFC 7517 section 4).
+#[derive(Debug, Deserialize)]
+struct Description {
+    kty: String,
+    kid: Option<String>,
+    alg: Option<String>,
+    #[serde(rename = "use")]
+    purpose: Option<String>,
+    key_ops: Option<Vec<String>>,
+    crv: Option<String>,
+    n: Option<String>,
+}
+
+#[derive(Debug)]
+enum Refused {
+    /// Newer keys could change that.
+    ByKeys(String),
+    /// Nothing changes that.
+    ByToken(String),
+}
+
+impl Keys {
+    /// Fetches the keys, whenever that was done last.
+    pub(super) async fn fetch(&self, endpoint: &Endpoint, outbound: &Outbound) -> Result<(), Trouble> {
+        let response = fetch_json("jwks", endpoint.url.as_str(), endpoint.reach, outbound).await?;
+        let keys = parse(response.body()).map_err(|reason| Trouble::Misbehaved(format!("jwks: {reason}")))?;
+        self.current.store(Arc::new(keys));
+        Ok(())
+    }
+
+    /// Fetches the keys, unless somebody else did since `seen`, or it was tried a moment ago.
+    async fn refetch(&self, seen: &Arc<Vec<Key>>, verifier: &Verifier<'_>) -> Result<(), Trouble> {
+        let mut asked_at = self.asked_at.lock().await;
+        if !Arc::ptr_eq(seen, &self.current.load()) {
+            return Ok(());
+        }
+        let now = verifier.clock.now();
+        let pause = if seen.is_empty() { FIRST_FETCH_PAUSE } else { REFETCH_PAUSE };
+        if asked_at.is_some_and(|at| now.since(at) < pause) {
+            return Ok(());
+        }
+        *asked_at = Some(now);
+        self.fetch(verifier.endpoint, verifier.outbound).await
+    }
+}
+
+impl Verifier<'_> {
+    /// Verifies the signature of a compact JWS. Keys are fetched again, rarely, if none fits or the signature is bad.
+    pub(super) async fn verify(&self, token: &str) -> Result<Signed, Trouble> {
+        let seen = self.keys.current.load_full();
+        let first = match self.verify_with(&seen, token) {
+            Ok(signed) => return Ok(signed),
+            Err(Refused::ByToken(reason)) => return Err(Trouble::Misbehaved(reason)),
+            Err(Refused::ByKeys(reason)) => reason,
+        };
+        let refetched = self.keys.refetch(&seen, self).await;
+        let current = self.keys.current.load_full();
+        match refetched {
+            Err(trouble) if current.is_empty() => Err(trouble),
+            Err(trouble) => {
+                let reason = format!("{first}; newer keys could not be had: {}", trouble.reason());
+                Err(match trouble {
+                    Trouble::Unreachable(_) => Trouble::Unreachable(reason),
+                    _ => Trouble::Misbehaved(reason),
+                })
+            }
+            Ok(()) => self.verify_with(&current, token).map_err(|refused| match refused {
+                Refused::ByKeys(reason) | Refused::ByToken(reason) => Trouble::Misbehaved(reason),
+            }),
+        }
+    }
+
+    fn verify_with(&self, keys: &[Key], token: &str) -> Result<Signed, Refused> {
+        let parts: Vec<&str> = token.split('.').collect();
+        let [header, payload, signature] = parts[..] else {
+            return Err(Refused::ByToken(format!("it has {} parts, a signed token has 3", parts.len())));
+        };
+        let header_members = object("header", header)?;
+        let (name, algorithm) = self.algorithm(&header_members)?;
+        // RFC 7515 section 4.1.11: an extension that must be understood, and none is.
+        if header_members.contains_key("crit") {
+            return Err(Refused::ByToken("its header has `crit`, which demands an extension".to_owned()));
+        }
+        if header_members.contains_key("cty") {
+            return Err(Refused::ByToken("its header has `cty`: nested tokens are not supported".to_owned()));
+        }
+        let kid = text_member(&header_members, "kid")?;
+        let typ = text_member(&header_members, "typ")?;
+        let claims = object("payload", payload)?;
+        let signature =
+            decoded(signature).ok_or_else(|| Refused::ByToken("its signature is not base64url".to_owned()))?;
+        let key = chosen(keys, kid.as_deref(), name)?;
+        let signed_part = &token[..header.len() + 1 + payload.len()];
+        key.public.verify_signature(&algorithm, signed_part.as_bytes(), &signature).map_err(|error| {
+            Refused::ByKeys(format!("its {name} signature does not fit the key {}: {error}", shown(kid.as_deref())))
+        })?;
+        Ok(Signed { claims, typ, key: key.public.clone(), algorithm })
+    }
+
+    fn algorithm(&self, header: &Map<String, Value>) -> Result<(&'static str, CoreJwsSigningAlgorithm), Refused> {
+        let said = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        let allowed = self.algorithms.iter().any(|name| name == said);
+        match ASYMMETRIC.iter().find(|(name, _)| *name == said) {
+            Some((name, algorithm)) if allowed => Ok((name, algorithm.clone())),
+            _ => Err(Refused::ByToken(format!(
+                "it is signed with `{}`; allowed (`algorithms`) is {}",
+                quotable(said),
+                self.algorithms.join(", ")
+            ))),
+        }
+    }
+}
+
+impl Signed {
+    /// The `at_hash` that the token must carry, if it carries one, for `access_token` (OIDC Core section 3.1.3.6).
+    pub(super) fn access_token_hash(&self, access_token: &SecretText) -> Option<String> {
+        let access_token = AccessToken::new(access_token.expose().to_owned());
+        AccessTokenHash::from_token(&access_token, &self.algorithm, &self.key).ok().map(|hash| hash.to_string())
+    }
+}
+
+/// Every algorithm that can be allowed at all: asymmetric, and known to the library.
+const ASYMMETRIC: [(&str, CoreJwsSigningAlgorithm); 9] = [
+    ("RS256", CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha256),
+    ("RS384", CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha384),
+    ("RS512", CoreJwsSigningAlgorithm::RsaSsaPkcs1V15Sha512),
+    ("PS256", CoreJwsSigningAlgorithm::RsaSsaPssSha256),
+    ("PS384", CoreJwsSigningAlgorithm::RsaSsaPssSha384),
+    ("PS512", CoreJwsSigningAlgorithm::RsaSsaPssSha512),
+    ("ES256", CoreJwsSigningAlgorithm::EcdsaP256Sha256),
+    ("ES384", CoreJwsSigningAlgorithm::EcdsaP384Sha384),
+    ("EdDSA", CoreJwsSigningAlgorithm::EdDsa),
+];
+
+fn parse(body: &[u8]) -> Result<Vec<Key>, String> {
+    #[derive(Deserialize)]
+    struct KeySet {
+        keys: Vec<Value>,
+    }
+    let set: KeySet = serde_json::from_slice(body).map_err(|error| format!("it is no key set: {error}"))?;
+    let keys: Vec<Key> = set.keys.into_iter().filter_map(usable).collect();
+    if keys.is_empty() { Err("it holds no key that could verify a signature".to_owned()) } else { Ok(keys) }
+}
+
+/// A key of a kind that we know and that is for signatures; others are no reason to refuse the set.
+fn usable(value: Value) -> Option<Key> {
+    let description: Description = serde_json::from_value(value.clone()).ok()?;
+    let for_signatures = description.purpose.as_deref().is_none_or(|purpose| purpose == "sig")
+        && description.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|name| name == "verify"));
+    if !for_signatures {
+        return None;
+    }
+    let mut fits = match (description.kty.as_str(), description.crv.as_deref()) {
+        ("RSA", _) if decoded(description.n.as_deref()?)?.len() >= RSA_LEAST_BYTES => {
+            vec!["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"]
+        }
+        ("EC", Some("P-256")) => vec!["ES256"],
+        ("EC", Some("P-384")) => vec!["ES384"],
+        ("OKP", Some("Ed25519")) => vec!["EdDSA"],
+        _ => return None,
+    };
+    fits.retain(|name| description.alg.as_deref().is_none_or(|alg| alg == *name));
+    let public = serde_json::from_value(value).ok()?;
+    (!fits.is_empty()).then_some(Key { kid: description.kid, fits, public })
+}
+
+/// The one key for a token (OIDC Core section 10.1: without a `kid` there must be only one that fits).
+fn chosen<'k>(keys: &'k [Key], kid: Option<&str>, algorithm: &'static str) -> Result<&'k Key, Refused> {
+    let named = |key: &&Key| kid.is_none() || key.kid.as_deref() == kid;
+    let mut fitting = keys.iter().filter(named).filter(|key| key.fits.contains(&algorithm));
+    match (fitting.next(), fitting.next()) {
+        (Some(key), None) => Ok(key),
+        (None, _) => Err(Refused::ByKeys(format!("the provider has no {algorithm} key {}", shown(kid)))),
+        (Some(_), Some(_)) if kid.is_none() => {
+            Err(Refused::ByToken(format!("it has no `kid`, and the provider has several {algorithm} keys")))
+        }
+        (Some(_), Some(_)) => Err(Refused::ByKeys(format!("the provider has several {algorithm} keys {}", shown(kid)))),
+    }
+}
+
+fn shown(kid: Option<&str>) -> String {
+    kid.map_or_else(|| "without `kid`".to_owned(), |kid| format!("`{}`", quotable(kid)))
+}
+
+fn text_member(header: &Map<String, Value>, name: &str) -> Result<Option<String>, Refused> {
+    match header.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(_) => Err(Refused::ByToken(format!("the `{name}` of its header is no string"))),
+    }
+}
+
+fn object(part: &str, encoded: &str) -> Result<Map<String, Value>, Refused> {
+    let bytes = decoded(encoded).ok_or_else(|| Refused::ByToken(format!("its {part} is not base64url")))?;
+    serde_json::from_slice(&bytes).map_err(|_| Refused::ByToken(format!("its {part} is no JSON object")))
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    BASE64_URL_SAFE_NO_PAD.decode(text).ok()
+}

@@ -1,0 +1,179 @@
+//! Where a provider answers: its discovery document (OIDC Discovery sections 3 and 4), and what the settings put in
+//! its place. Endpoints are checked here, once, before anything is sent to them.
+
+use http::Method;
+use openidconnect::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+use url::Url;
+
+use super::outbound::{Outbound, Reach, is_public_host, resolves_to_private};
+use super::trouble::Trouble;
+use crate::config::ProviderSettings;
+
+/// A place that we call.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    pub(super) url: Url,
+    pub(super) reach: Reach,
+}
+
+/// Where everything is, settings first.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoints {
+    /// For browsers; may be relative.
+    pub(super) authorization: String,
+    pub(super) token: Endpoint,
+    pub(super) jwks: Endpoint,
+    pub(super) userinfo: Option<Endpoint>,
+    pub(super) revocation: Option<Endpoint>,
+    /// For browsers.
+    pub(super) end_session: Option<Url>,
+    /// Whether callbacks carry `iss` (RFC 9207 section 3).
+    pub(super) callback_has_issuer: bool,
+}
+
+/// The members of a discovery document that matter here; the others are not even read.
+#[derive(Debug, Deserialize)]
+struct Document {
+    issuer: String,
+    authorization_endpoint: Option<String>,
+    token_endpoint: Option<String>,
+    userinfo_endpoint: Option<String>,
+    jwks_uri: Option<String>,
+    revocation_endpoint: Option<String>,
+    end_session_endpoint: Option<String>,
+    authorization_response_iss_parameter_supported: Option<bool>,
+}
+
+impl Endpoints {
+    /// What the settings alone give, if that is enough to sign somebody in.
+    pub(super) fn from_settings(settings: &ProviderSettings) -> Option<Self> {
+        let named = |url: &Option<Url>| url.clone().map(|url| Endpoint { url, reach: Reach::Anywhere });
+        Some(Self {
+            authorization: settings.authorization_url.clone()?,
+            token: named(&settings.token_url)?,
+            jwks: named(&settings.jwks_url)?,
+            userinfo: named(&settings.userinfo_url),
+            revocation: None,
+            end_session: None,
+            callback_has_issuer: false,
+        })
+    }
+
+    /// Asks the provider.
+    pub(super) async fn discover(settings: &ProviderSettings, outbound: &Outbound) -> Result<Self, Trouble> {
+        let misbehaved = |reason: String| Trouble::Misbehaved(format!("discovery: {reason}"));
+        let address = format!("{}/.well-known/openid-configuration", settings.issuer.trim_end_matches('/'));
+        let response = fetch_json("discovery", &address, Reach::Anywhere, outbound).await?;
+        let document: Document = serde_json::from_slice(response.body())
+            .map_err(|error| misbehaved(format!("{address} is no discovery document: {error}")))?;
+        if document.issuer != settings.issuer {
+            return Err(misbehaved(issuer_mismatch(&document.issuer, &settings.issuer)));
+        }
+        let host = Url::parse(&settings.issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let inside = match host {
+            Some(host) => !is_public_host(&host) || resolves_to_private(&host).await,
+            None => false,
+        };
+        let reach = if inside { Reach::Anywhere } else { Reach::PublicOnly };
+        document.settle(settings, reach).map_err(misbehaved)
+    }
+
+    /// The origins that browsers are sent to, each once; a relative address has none.
+    pub(super) fn origins(&self) -> Vec<String> {
+        let authorization = Url::parse(&self.authorization).ok();
+        let mut origins: Vec<String> = [authorization.as_ref(), self.end_session.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|url| url.origin().ascii_serialization())
+            .collect();
+        origins.dedup();
+        origins
+    }
+}
+
+impl Document {
+    fn settle(self, settings: &ProviderSettings, reach: Reach) -> Result<Endpoints, String> {
+        let https = settings.issuer.starts_with("https://");
+        let read = |name: &str, text: Option<String>| text.map(|text| checked(name, &text, https)).transpose();
+        let called = |name: &str, text: Option<String>, named: &Option<Url>| match named {
+            Some(url) => Ok(Some(Endpoint { url: url.clone(), reach: Reach::Anywhere })),
+            None => read(name, text).map(|url| url.map(|url| Endpoint { url, reach })),
+        };
+        let missing = |name: &str| format!("it names no {name}");
+        let authorization = match &settings.authorization_url {
+            Some(named) => named.clone(),
+            None => read("authorization_endpoint", self.authorization_endpoint)?
+                .ok_or_else(|| missing("authorization_endpoint"))?
+                .into(),
+        };
+        Ok(Endpoints {
+            authorization,
+            token: called("token_endpoint", self.token_endpoint, &settings.token_url)?
+                .ok_or_else(|| missing("token_endpoint"))?,
+            jwks: called("jwks_uri", self.jwks_uri, &settings.jwks_url)?.ok_or_else(|| missing("jwks_uri"))?,
+            userinfo: called("userinfo_endpoint", self.userinfo_endpoint, &settings.userinfo_url)?,
+            revocation: called("revocation_endpoint", self.revocation_endpoint, &None)?,
+            end_session: read("end_session_endpoint", self.end_session_endpoint)?,
+            callback_has_issuer: self.authorization_response_iss_parameter_supported.unwrap_or(false),
+        })
+    }
+}
+
+/// Fetches a document that must be JSON with status 200.
+pub(super) async fn fetch_json(
+    operation: &'static str,
+    address: &str,
+    reach: Reach,
+    outbound: &Outbound,
+) -> Result<HttpResponse, Trouble> {
+    let request: Result<HttpRequest, _> = http::Request::builder()
+        .method(Method::GET)
+        .uri(address)
+        .header(http::header::ACCEPT, "application/json")
+        .body(Vec::new());
+    let request = request.map_err(|error| Trouble::Misbehaved(format!("{operation}: {address}: {error}")))?;
+    let response =
+        outbound.call(operation, request, reach).await.map_err(|error| Trouble::called(operation, address, &error))?;
+    if response.status() != http::StatusCode::OK {
+        let status = response.status();
+        return Err(Trouble::Misbehaved(format!("{operation}: {address} answered with status {status}, not 200")));
+    }
+    // The content type is often wrong and proves nothing; a page is told apart by what it is.
+    if response.body().trim_ascii_start().first() == Some(&b'<') {
+        return Err(Trouble::Misbehaved(format!(
+            "{operation}: {address} answered with a page (HTML or XML), not with JSON: is a login page or a proxy in \
+             the way?"
+        )));
+    }
+    Ok(response)
+}
+
+fn checked(name: &str, text: &str, https: bool) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|error| format!("its {name} is no URL: {error}"))?;
+    match url.scheme() {
+        "https" => {}
+        "http" if !https => {}
+        "http" => return Err(format!("its {name} {url} is plain http, though the issuer is https")),
+        _ => return Err(format!("its {name} is neither https nor http")),
+    }
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    if plain && url.host().is_some() {
+        Ok(url)
+    } else {
+        Err(format!("its {name} has a user name, a password or a fragment in it"))
+    }
+}
+
+/// What differs, said so that a person sees it: the two often look alike.
+fn issuer_mismatch(found: &str, configured: &str) -> String {
+    let without_scheme = |issuer: &str| issuer.split_once("://").map(|(_, rest)| rest.to_owned());
+    let hint = if found.trim_end_matches('/') == configured.trim_end_matches('/') {
+        "they differ in the slash at the end"
+    } else if without_scheme(found) == without_scheme(configured) {
+        "they differ in http and https"
+    } else {
+        "they must be the same, character by character"
+    };
+    format!("it says its issuer is `{}`, configured is `{configured}`: {hint}", super::trouble::quotable(found))
+}

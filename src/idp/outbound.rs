@@ -1,0 +1,270 @@
+//! The way out: one HTTP exchange with an identity provider, bounded in time and size, that follows no redirect and
+//! reaches no private address that nobody named. It knows no OpenID Connect.
+
+mod address;
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{StatusCode, header};
+use openidconnect::{HttpRequest, HttpResponse};
+use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
+use thiserror::Error;
+use tokio::time::timeout;
+use tracing::debug;
+use url::Url;
+
+use self::address::{PrivateAddress, PublicResolver};
+pub(crate) use self::address::{is_public_host, resolves_to_private};
+use crate::config::EgressSettings;
+
+/// The HTTP client for identity providers.
+#[derive(Clone, Debug)]
+pub struct Outbound {
+    anywhere: Client,
+    public_only: Client,
+    deadline: Duration,
+}
+
+/// Why the way out cannot be opened; the operator's to mend.
+#[derive(Debug, Error)]
+pub enum OutboundError {
+    /// The CA bundle cannot be read.
+    #[error("egress.ca_bundle {path}: {reason}")]
+    CaBundle {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The proxy cannot be used.
+    #[error("egress.proxy: {reason}")]
+    Proxy {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The system's certificates or resolver cannot be used.
+    #[error("no HTTP client for identity providers can be made (are CA certificates installed?): {reason}")]
+    Client {
+        /// What went wrong.
+        reason: String,
+    },
+}
+
+/// Which addresses a call may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// Every address: the operator named the place, or the issuer itself is inside.
+    Anywhere,
+    /// Public addresses: a provider outside named the place, and may not point us inside.
+    PublicOnly,
+}
+
+/// Why a call gave no answer that could be read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum CallError {
+    #[error("{0}")]
+    Unreachable(String),
+    #[error("no complete answer within {0:?}")]
+    TooSlow(Duration),
+    #[error("it answered with status {0}")]
+    Unavailable(StatusCode),
+    #[error("its answer is larger than {} KiB", Outbound::MAX_BODY / 1024)]
+    TooLarge,
+    #[error("it redirects to {0}, which is not followed: configure the address that answers by itself")]
+    Redirected(String),
+    #[error("it compressed its answer though nobody asked for that")]
+    Compressed,
+    #[error(
+        "{0} is a private address, though the issuer is public: if that is intended, name the endpoint in the \
+         provider's settings (token_url, userinfo_url, jwks_url)"
+    )]
+    PrivateAddress(String),
+}
+
+impl Outbound {
+    /// The most bytes of an answer that are read.
+    pub const MAX_BODY: usize = 1024 * 1024;
+    /// How long a connection may take.
+    pub const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
+    /// How long a whole exchange may take, connection included.
+    pub const DEADLINE: Duration = Duration::from_secs(10);
+
+    /// Opens the way out.
+    ///
+    /// # Errors
+    /// If the CA bundle, the proxy or the system's certificates cannot be used.
+    pub fn new(settings: &EgressSettings) -> Result<Self, OutboundError> {
+        if rustls::crypto::CryptoProvider::get_default().is_none() {
+            // Whoever installs one in the same moment installs the same.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let proxy_host = settings.proxy.as_ref().and_then(Url::host_str).map(str::to_owned);
+        let failed = |error: reqwest::Error| OutboundError::Client { reason: whole_story(&error) };
+        let anywhere = builder(settings)?.build().map_err(failed)?;
+        let public_only =
+            builder(settings)?.dns_resolver(Arc::new(PublicResolver { proxy_host })).build().map_err(failed)?;
+        Ok(Self { anywhere, public_only, deadline: Self::DEADLINE })
+    }
+
+    /// The same, with another deadline for a whole exchange.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// Sends `request` and reads the answer. What is not a server's failure or a redirect is the caller's to judge.
+    pub(crate) async fn call(
+        &self,
+        operation: &'static str,
+        request: HttpRequest,
+        reach: Reach,
+    ) -> Result<HttpResponse, CallError> {
+        let uri = request.uri();
+        let place = format!("{}://{}{}", uri.scheme_str().unwrap_or(""), uri.host().unwrap_or(""), uri.path());
+        let outcome = timeout(self.deadline, self.exchange(request, reach)).await;
+        let outcome = outcome.unwrap_or(Err(CallError::TooSlow(self.deadline)));
+        match &outcome {
+            Ok(response) => debug!(operation, place, status = response.status().as_u16(), "identity provider answered"),
+            Err(error) => debug!(operation, place, reason = %error, "identity provider gave no answer"),
+        }
+        outcome
+    }
+
+    async fn exchange(&self, request: HttpRequest, reach: Reach) -> Result<HttpResponse, CallError> {
+        let client = match reach {
+            Reach::Anywhere => &self.anywhere,
+            Reach::PublicOnly => {
+                // A host that is an address never reaches the resolver.
+                let host = request.uri().host().unwrap_or_default();
+                if !is_public_host(host) {
+                    return Err(CallError::PrivateAddress(host.to_owned()));
+                }
+                &self.public_only
+            }
+        };
+        let request = reqwest::Request::try_from(request).map_err(|error| CallError::from(&error))?;
+        let mut response = client.execute(request).await.map_err(|error| CallError::from(&error))?;
+        refuse_what_is_no_answer(&response)?;
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| CallError::from(&error))? {
+            if body.len() + chunk.len() > Self::MAX_BODY {
+                return Err(CallError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let mut answer = HttpResponse::new(body);
+        *answer.status_mut() = response.status();
+        *answer.headers_mut() = std::mem::take(response.headers_mut());
+        Ok(answer)
+    }
+}
+
+impl CallError {
+    /// Whether waiting may help; otherwise the provider did what it must not.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::Unreachable(_) | Self::TooSlow(_) | Self::Unavailable(_))
+    }
+}
+
+impl From<&reqwest::Error> for CallError {
+    fn from(error: &reqwest::Error) -> Self {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+        while let Some(error) = cause {
+            if let Some(PrivateAddress(host)) = error.downcast_ref() {
+                return Self::PrivateAddress(host.clone());
+            }
+            cause = error.source();
+        }
+        Self::Unreachable(whole_story(error))
+    }
+}
+
+fn builder(settings: &EgressSettings) -> Result<reqwest::ClientBuilder, OutboundError> {
+    // `no_proxy` first: reqwest would otherwise read the environment, which is `config`'s to read.
+    let mut builder = Client::builder()
+        .no_proxy()
+        .redirect(redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(Outbound::CONNECT_DEADLINE)
+        .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
+    if let Some(path) = &settings.ca_bundle {
+        let refused = |reason: &dyn fmt::Display| OutboundError::CaBundle {
+            path: path.display().to_string(),
+            reason: reason.to_string(),
+        };
+        let pem = std::fs::read(path).map_err(|error| refused(&error))?;
+        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| refused(&whole_story(&error)))?;
+        if certificates.is_empty() {
+            return Err(refused(&"it holds no PEM certificate"));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if let Some(proxy) = &settings.proxy {
+        let proxy = Proxy::all(proxy.clone())
+            .map_err(|error| OutboundError::Proxy { reason: whole_story(&error) })?
+            .no_proxy(settings.no_proxy.as_deref().and_then(NoProxy::from_string));
+        builder = builder.proxy(proxy);
+    }
+    Ok(builder)
+}
+
+fn refuse_what_is_no_answer(response: &reqwest::Response) -> Result<(), CallError> {
+    let status = response.status();
+    if status.is_redirection() {
+        let target = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+        // Without its query: that could hold a code.
+        let target = target.and_then(|target| target.split(['?', '#']).next()).unwrap_or("nowhere");
+        return Err(CallError::Redirected(target.chars().take(200).collect()));
+    }
+    let busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
+    if status.is_server_error() || busy {
+        return Err(CallError::Unavailable(status));
+    }
+    match response.headers().get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => Err(CallError::Compressed),
+        _ => Ok(()),
+    }
+}
+
+/// An error with its causes, without the URL (which could hold a query).
+fn whole_story(error: &reqwest::Error) -> String {
+    let mut story = if error.is_connect() { "no connection" } else { "the exchange failed" }.to_owned();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        story = format!("{story}: {error}");
+        cause = error.source();
+    }
+    story
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(url: &str) -> HttpRequest {
+        http::Request::get(url).body(Vec::new()).expect("a request")
+    }
+
+    #[tokio::test]
+    async fn a_public_provider_cannot_point_inside() {
+        let outbound = Outbound::new(&EgressSettings::default()).expect("an open way");
+        for url in ["http://127.0.0.1:1/", "http://[::1]:1/", "http://[::ffff:10.0.0.1]:1/", "http://localhost:1/"] {
+            let refused = outbound.call("test", call(url), Reach::PublicOnly).await;
+            assert!(matches!(refused, Err(CallError::PrivateAddress(_))), "{url}: {refused:?}");
+            let tried = outbound.call("test", call(url), Reach::Anywhere).await;
+            assert!(!matches!(tried, Err(CallError::PrivateAddress(_))), "{url}: {tried:?}");
+        }
+    }
+
+    #[test]
+    fn a_bundle_that_holds_no_certificate_is_named() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        let settings = EgressSettings { ca_bundle: Some(file.path().to_owned()), ..EgressSettings::default() };
+        let error = Outbound::new(&settings).expect_err("refused").to_string();
+        assert!(error.contains("it holds no PEM certificate"), "{error}");
+        assert!(error.contains(&file.path().display().to_string()), "{error}");
+    }
+}

@@ -1,0 +1,136 @@
+//! The session keys: from each comes one key for each purpose, and a name that gives nothing of it away.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, RandomizedNonceKey};
+use aws_lc_rs::{digest, hkdf, hmac};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::envelope::Purpose;
+use crate::secret::SecretBytes;
+
+/// The keys that MAC cookies and seal rows and flows. The newest makes, all of them open: to rotate, put a new one in
+/// front and take the oldest away once what it made has ended.
+pub struct SessionKeys {
+    newest_first: Vec<SessionKey>,
+}
+
+/// Why keys cannot be used as session keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SealError {
+    /// Not one key.
+    #[error("there is no session key: give at least one")]
+    NoKey,
+    /// Two keys with one name: the same key, or a one in four billion chance.
+    #[error("session keys {0} and {1} (counted from 1) are the same or cannot be told apart: leave one of them out")]
+    Indistinct(usize, usize),
+}
+
+/// The name of a key, in cookies and envelopes.
+pub(super) type KeyId = [u8; 4];
+
+/// What comes of one session key.
+pub(super) struct SessionKey {
+    pub(super) id: KeyId,
+    pub(super) cookie: hmac::Key,
+    row: RandomizedNonceKey,
+    flow: RandomizedNonceKey,
+}
+
+impl SessionKeys {
+    /// Takes the keys over, the newest first.
+    ///
+    /// # Errors
+    /// If there is none, or if two of them have one name.
+    #[expect(clippy::needless_pass_by_value, reason = "the caller is to keep no copy of the keys")]
+    pub fn new(newest_first: Vec<SecretBytes<32>>) -> Result<Self, SealError> {
+        let newest_first: Vec<SessionKey> = newest_first.iter().map(SessionKey::new).collect();
+        if newest_first.is_empty() {
+            return Err(SealError::NoKey);
+        }
+        for (place, key) in newest_first.iter().enumerate() {
+            if let Some(earlier) = newest_first[..place].iter().position(|other| other.id == key.id) {
+                return Err(SealError::Indistinct(earlier + 1, place + 1));
+            }
+        }
+        Ok(Self { newest_first })
+    }
+
+    /// The key that makes.
+    pub(super) fn newest(&self) -> &SessionKey {
+        &self.newest_first[0]
+    }
+
+    /// The key of this name.
+    pub(super) fn find(&self, id: KeyId) -> Option<&SessionKey> {
+        self.newest_first.iter().find(|key| key.id == id)
+    }
+}
+
+impl fmt::Debug for SessionKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKeys([redacted])")
+    }
+}
+
+impl SessionKey {
+    fn new(key: &SecretBytes<32>) -> Self {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"countersign session key 1").extract(key.expose());
+        let name = digest::digest(&digest::SHA256, derive(&root, b"name").as_ref());
+        let mut id = KeyId::default();
+        id.copy_from_slice(&name.as_ref()[..4]);
+        Self {
+            id,
+            cookie: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"cookie").as_ref()),
+            row: aead(&derive(&root, b"row")),
+            flow: aead(&derive(&root, b"flow")),
+        }
+    }
+
+    pub(super) fn of(&self, purpose: Purpose) -> &RandomizedNonceKey {
+        match purpose {
+            Purpose::Row => &self.row,
+            Purpose::Flow => &self.flow,
+        }
+    }
+}
+
+/// The key for one purpose (HKDF-SHA256, RFC 5869 section 2.3).
+#[expect(clippy::expect_used, reason = "HKDF-SHA256 yields 32 bytes whatever it is given (at most 255 * 32)")]
+pub(super) fn derive(root: &hkdf::Prk, purpose: &[u8]) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    root.expand(&[purpose], hkdf::HKDF_SHA256)
+        .and_then(|material| material.fill(key.as_mut()))
+        .expect("32 bytes are within what HKDF gives");
+    key
+}
+
+/// A key of AES-256-GCM. Its nonces are random: good for some four billion envelopes under one key
+/// (NIST SP 800-38D section 8.3).
+#[expect(clippy::expect_used, reason = "a key of 32 bytes is always one of AES-256")]
+pub(super) fn aead(key: &[u8; 32]) -> RandomizedNonceKey {
+    RandomizedNonceKey::new(&AES_256_GCM, key).expect("32 bytes are a key of AES-256")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_must_be_there_and_differ() {
+        let key = |byte| SecretBytes::new([byte; 32]);
+        assert_eq!(SessionKeys::new(vec![]).err(), Some(SealError::NoKey));
+        assert_eq!(SessionKeys::new(vec![key(1), key(2), key(1)]).err(), Some(SealError::Indistinct(1, 3)));
+        assert!(SessionKeys::new(vec![key(1), key(2)]).is_ok());
+    }
+
+    #[test]
+    fn no_two_derived_values_agree() {
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"x").extract(&[7; 32]);
+        let all: std::collections::HashSet<[u8; 32]> =
+            [&b"name"[..], b"cookie", b"row", b"flow"].iter().map(|purpose| *derive(&root, purpose)).collect();
+        assert_eq!(all.len(), 4);
+        assert!(!all.contains(&[7; 32]));
+    }
+}

@@ -1,0 +1,131 @@
+//! The store of a single node: one redb file. One thread writes, and makes whatever is waiting durable together;
+//! reading goes past it.
+
+mod file;
+mod shelf;
+mod tables;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use redb::ReadableDatabase;
+use tokio::time::timeout;
+
+use self::shelf::Shelf;
+use self::tables::{Snapshot, Tables};
+use self::writer::Writer;
+use super::store::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use crate::clock::UnixTime;
+
+/// Sessions in one file, which no other process may have open.
+#[derive(Debug)]
+pub struct Embedded {
+    shelf: Arc<Shelf>,
+    writer: Writer,
+}
+
+/// How long a caller waits for the disk. Gateways give up after two seconds, a person who signs in does not.
+const READ_DEADLINE: Duration = Duration::from_millis(1500);
+const WRITE_DEADLINE: Duration = Duration::from_secs(5);
+
+impl Embedded {
+    /// Opens the file at `path`, and makes it if it is not there, readable by its owner alone. It blocks: after a
+    /// `kill -9` the file is checked first, which takes longer the larger it is.
+    ///
+    /// # Errors
+    /// If another process has it, if it is damaged, or if it cannot be opened.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path: PathBuf = path.into();
+        Self::with(Shelf::new(Box::new(move || file::open(&path)))?)
+    }
+
+    fn with(shelf: Shelf) -> Result<Self, StoreError> {
+        let shelf = Arc::new(shelf);
+        let writer = Writer::start(Arc::clone(&shelf))
+            .map_err(|error| StoreError::Unavailable { reason: format!("its thread cannot be started: {error}") })?;
+        Ok(Self { shelf, writer })
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        timeout(WRITE_DEADLINE, self.writer.write(change)).await.unwrap_or_else(|_| Err(late("write")))
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Snapshot) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = Arc::clone(&self.shelf);
+        let reading = tokio::task::spawn_blocking(move || {
+            shared.with(|database| question(&Snapshot::of(&database.begin_read()?)?))
+        });
+        match timeout(READ_DEADLINE, reading).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(failed)) => Err(StoreError::Unavailable { reason: format!("reading has failed: {failed}") }),
+            Err(_) => Err(late("read")),
+        }
+    }
+}
+
+#[async_trait]
+impl Store for Embedded {
+    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
+        self.write(move |tables| tables.create(key, &row, until)).await
+    }
+
+    async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
+        self.read(move |snapshot| snapshot.load(key, now)).await
+    }
+
+    async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError> {
+        self.write(move |tables| tables.replace(key, &row, expected)).await
+    }
+
+    async fn touch(&self, touches: Vec<(StoreKey, UnixTime)>) -> Result<(), StoreError> {
+        for some in touches.chunks(BATCH) {
+            let some = some.to_vec();
+            self.write(move |tables| some.iter().try_for_each(|(key, until)| tables.touch(*key, *until))).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
+        self.write(move |tables| tables.remove(key)).await
+    }
+
+    async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
+        self.write(move |tables| tables.burn(flow, until)).await
+    }
+
+    async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
+        // In bounded batches, so that sign-ins get their turn in between.
+        while self.write(move |tables| tables.sweep_flows(now, BATCH)).await? == BATCH {}
+        let mut rows = 0;
+        loop {
+            let some = self.write(move |tables| tables.sweep_rows(now, BATCH)).await?;
+            rows += some as u64;
+            if some < BATCH {
+                return Ok(rows);
+            }
+        }
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.read(Snapshot::count).await
+    }
+}
+
+/// The most rows that one change touches.
+const BATCH: usize = 512;
+
+fn late(what: &str) -> StoreError {
+    StoreError::Unavailable { reason: format!("the disk is too slow, a {what} was given up") }
+}
+
+#[cfg(test)]
+mod tests;

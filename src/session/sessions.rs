@@ -1,0 +1,352 @@
+//! The sessions, as everyone else uses them: proven by a cookie, found in memory or in the store, ended for good.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use thiserror::Error;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::endings::Endings;
+use super::live::Live;
+use super::row::{self, Session};
+use super::store::{Replaced, Revision, Store, StoreError, StoreKey};
+use super::touches::Touches;
+use crate::clock::{Clock, UnixTime};
+use crate::config::SessionSettings;
+use crate::entropy::{Entropy, random};
+use crate::identity::{Identity, ProviderTokens};
+use crate::seal::{BadCookie, CookieSecret, SessionKeys};
+
+/// All sessions of this gateway.
+pub struct Sessions {
+    store: Arc<dyn Store>,
+    keys: Arc<SessionKeys>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    max_age: Duration,
+    idle: Duration,
+    precision: Duration,
+    cache: Cache<StoreKey, Arc<Live>, ByBytes>,
+    touches: Touches,
+    endings: Endings,
+}
+
+/// A session cookie that was made here. Whether its session still lives is another question.
+#[derive(Clone)]
+pub struct SessionCookie {
+    /// Where the session is filed.
+    pub key: StoreKey,
+    secret: CookieSecret,
+}
+
+/// What a sign-in or a renewal brings.
+#[derive(Clone, Debug)]
+pub struct NewSession {
+    /// Who it is.
+    pub identity: Identity,
+    /// What the provider gave.
+    pub tokens: ProviderTokens,
+    /// The provider's own name for its session.
+    pub provider_sid: Option<String>,
+    /// When the identity is to be read anew.
+    pub renew_at: UnixTime,
+}
+
+/// Why a session does not yield what is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum SessionError {
+    /// The tokens were sealed under another cookie, or have been changed.
+    #[error("the provider's tokens in the session cannot be opened with this cookie")]
+    TokensSealedElsewhere,
+}
+
+/// What the cache may take, and how many sessions that is, as a first guess.
+const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+const CACHE_SESSIONS: usize = 16 * 1024;
+/// How precisely the store knows when a session was last used.
+const PRECISION: Duration = Duration::from_mins(1);
+/// The answer must be out before the gateway gives up (2 s in our manifests).
+const FIND_DEADLINE: Duration = Duration::from_millis(1600);
+const FLUSH_EVERY: Duration = Duration::from_secs(5);
+const FLUSHES_A_SWEEP: u32 = 12;
+
+impl Sessions {
+    /// The sessions in `store`.
+    #[must_use]
+    pub fn new(
+        store: Arc<dyn Store>,
+        keys: Arc<SessionKeys>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        settings: &SessionSettings,
+    ) -> Self {
+        let cache = Cache::with_weighter(CACHE_SESSIONS, CACHE_BYTES, ByBytes);
+        Self {
+            store,
+            keys,
+            clock,
+            entropy,
+            max_age: settings.max_age,
+            idle: settings.idle,
+            // Whoever lets sessions idle for a minute only wants that minute measured.
+            precision: PRECISION.min(settings.idle / 4),
+            cache,
+            touches: Touches::default(),
+            endings: Endings::default(),
+        }
+    }
+
+    /// Proves that a cookie's value was made here. No I/O, no allocation.
+    ///
+    /// # Errors
+    /// If it is malformed, forged, or made with a key that is no longer known.
+    pub fn prove(&self, cookie_value: &str) -> Result<SessionCookie, BadCookie> {
+        self.keys.open_cookie(cookie_value).map(SessionCookie::from)
+    }
+
+    /// The session, if it is in memory and lives at `now`; its idle clock is wound up. This is the way of nearly every
+    /// check: one look-up, no I/O. Nothing here means: ask [`Self::find`].
+    pub fn cached(&self, key: StoreKey, now: UnixTime) -> Option<Arc<Live>> {
+        let live = self.cache.get(&key)?;
+        self.use_at(key, &live, now).then_some(live)
+    }
+
+    /// The session, if it lives, from memory or from the store; its idle clock is wound up.
+    ///
+    /// # Errors
+    /// If the store does not answer in time.
+    pub async fn find(&self, cookie: &SessionCookie) -> Result<Option<Arc<Live>>, StoreError> {
+        let late = |_| Err(StoreError::Unavailable { reason: "it did not answer in time".into() });
+        timeout(FIND_DEADLINE, self.look_up(cookie.key)).await.unwrap_or_else(late)
+    }
+
+    /// Makes a session, and the value of its cookie. When this has returned, the session survives a crash.
+    ///
+    /// # Errors
+    /// If the store does not take it.
+    pub async fn create(&self, new: NewSession) -> Result<(String, Arc<Live>), StoreError> {
+        let now = self.clock.now();
+        let secret = CookieSecret::generate(&*self.entropy);
+        let value = self.keys.cookie_value(&secret);
+        let cookie = SessionCookie::from(secret);
+        let sid = URL_SAFE_NO_PAD.encode(random::<16>(&*self.entropy));
+        let session = Session {
+            sealed_tokens: row::seal_tokens(&new.tokens, &cookie.secret, &sid),
+            identity: new.identity,
+            sid,
+            signed_in_at: now,
+            ends_at: now.plus(self.max_age),
+            renew_at: new.renew_at,
+            provider_sid: new.provider_sid,
+        };
+        let until = now.plus(self.idle).min(session.ends_at);
+        let row = row::seal(&session, &self.keys, cookie.key);
+        let live = Arc::new(Live::new(session, Revision::FIRST, until, row.len()));
+        self.store.create(cookie.key, row, until).await?;
+        self.cache.insert(cookie.key, Arc::clone(&live));
+        Ok((value, live))
+    }
+
+    /// Puts what a renewal brought in the place of what was `seen`. The session keeps its `sid`, its cookie, its
+    /// beginning and its end.
+    ///
+    /// # Errors
+    /// If the store does not take it.
+    pub async fn renew(
+        &self,
+        cookie: &SessionCookie,
+        seen: &Live,
+        renewed: NewSession,
+    ) -> Result<Replaced, StoreError> {
+        let session = Session {
+            sealed_tokens: row::seal_tokens(&renewed.tokens, &cookie.secret, &seen.session.sid),
+            identity: renewed.identity,
+            sid: seen.session.sid.clone(),
+            signed_in_at: seen.session.signed_in_at,
+            ends_at: seen.session.ends_at,
+            renew_at: renewed.renew_at,
+            provider_sid: renewed.provider_sid.or_else(|| seen.session.provider_sid.clone()),
+        };
+        let row = row::seal(&session, &self.keys, cookie.key);
+        // Whatever comes of it, even if nobody waits for it: what is in memory is out of date. It is not replaced
+        // there, because the session may be ended between the store's answer and ours.
+        let _outdated = Forget { cache: &self.cache, key: cookie.key };
+        self.store.replace(cookie.key, row, seen.revision).await
+    }
+
+    /// Ends the session; whether there was one. From the moment this is called nobody finds it any more.
+    ///
+    /// # Errors
+    /// If the store does not confirm. The session is not found for another minute then, but may come back afterwards:
+    /// try again.
+    pub async fn end(&self, key: StoreKey) -> Result<bool, StoreError> {
+        // First this, then the cache: a load that is under way loses its place in the cache, and one that begins later
+        // sees this. It stays if the store fails, or if our caller goes away before the store has answered.
+        self.endings.begin(key, self.clock.now());
+        self.cache.remove(&key);
+        let removed = self.store.remove(key).await?;
+        // Once more, for the case that another call for the same session confirmed in between.
+        self.cache.remove(&key);
+        self.endings.confirm(key);
+        Ok(removed)
+    }
+
+    /// The provider's tokens in the session, which open with its cookie alone.
+    ///
+    /// # Errors
+    /// If it is another session's cookie.
+    pub fn tokens(&self, cookie: &SessionCookie, live: &Live) -> Result<ProviderTokens, SessionError> {
+        let Session { sealed_tokens, sid, .. } = &live.session;
+        row::open_tokens(sealed_tokens, &cookie.secret, sid).map_err(|_| SessionError::TokensSealedElsewhere)
+    }
+
+    /// Marks a login flow as used until `until`; `false` if it was marked already.
+    ///
+    /// # Errors
+    /// If the store does not confirm.
+    pub async fn burn_flow(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
+        self.store.burn(flow, until).await
+    }
+
+    /// Writes idle times every few seconds and takes out what is over once a minute, for as long as it is polled.
+    pub async fn keep_house(&self) -> ! {
+        let mut beat = interval(FLUSH_EVERY);
+        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            for _ in 0..FLUSHES_A_SWEEP {
+                beat.tick().await;
+                self.flush().await;
+            }
+            self.sweep().await;
+        }
+    }
+
+    /// Writes the idle times that wait to be written: at shutdown, so that nobody loses a minute.
+    pub async fn flush(&self) {
+        let touches = self.touches.take();
+        if touches.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.touch(touches.clone()).await {
+            tracing::warn!(%error, sessions = touches.len(), "idle times could not be written; they are tried again");
+            self.touches.put_back(touches);
+        }
+    }
+
+    /// How many sessions there are, some of them over but not swept yet.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn count(&self) -> Result<u64, StoreError> {
+        self.store.count().await
+    }
+
+    async fn sweep(&self) {
+        let now = self.clock.now();
+        self.endings.forget_old(now);
+        match self.store.sweep(now).await {
+            Ok(0) => {}
+            Ok(sessions) => tracing::debug!(sessions, "swept sessions that were over"),
+            Err(error) => tracing::warn!(%error, "sessions that are over could not be swept; it is tried again"),
+        }
+    }
+
+    async fn look_up(&self, key: StoreKey) -> Result<Option<Arc<Live>>, StoreError> {
+        let now = self.clock.now();
+        let mut loaded = None;
+        // More than once if the session was renewed or ended while it was loaded, or if what is in memory is over (it
+        // may have been used elsewhere). A session too large for the cache is loaded twice, and used without it.
+        for _ in 0..3 {
+            let place = match self.cache.get_value_or_guard_async(&key).await {
+                Ok(live) if self.use_at(key, &live, now) => return Ok(Some(live)),
+                Ok(over) => {
+                    self.cache.remove_if(&key, |held| Arc::ptr_eq(held, &over));
+                    continue;
+                }
+                Err(place) => place,
+            };
+            // Only now: an ending that began before we had our place is seen here, a later one takes the place away.
+            if self.endings.hold(key) {
+                return Ok(None);
+            }
+            let Some(live) = self.load(key, now).await? else { return Ok(None) };
+            if place.insert(Arc::clone(&live)).is_ok() {
+                return Ok(Some(live));
+            }
+            loaded = Some(live);
+        }
+        Ok(loaded.filter(|_| !self.endings.hold(key)))
+    }
+
+    async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<Arc<Live>>, StoreError> {
+        let Some(found) = self.store.load(key, now).await? else { return Ok(None) };
+        match row::open(&found.row, &self.keys, key) {
+            Ok(session) => {
+                let live = Live::new(session, found.revision, found.until, found.row.len());
+                Ok(self.use_at(key, &live, now).then(|| Arc::new(live)))
+            }
+            Err(error) => {
+                tracing::warn!(%error, ?key, "a session's row cannot be opened; its browser has to sign in again");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Winds the idle clock up, unless the session is over.
+    fn use_at(&self, key: StoreKey, live: &Live, now: UnixTime) -> bool {
+        if live.is_over(now) {
+            return false;
+        }
+        if let Some(until) = live.wind(now, self.idle, self.precision) {
+            self.touches.note(key, until);
+        }
+        true
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("cached", &self.cache.len()).finish_non_exhaustive()
+    }
+}
+
+impl From<CookieSecret> for SessionCookie {
+    fn from(secret: CookieSecret) -> Self {
+        Self { key: StoreKey(secret.store_key()), secret }
+    }
+}
+
+impl fmt::Debug for SessionCookie {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SessionCookie").field(&self.key).finish()
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ByBytes;
+
+impl Weighter<StoreKey, Arc<Live>> for ByBytes {
+    fn weight(&self, _key: &StoreKey, live: &Arc<Live>) -> u64 {
+        live.bytes()
+    }
+}
+
+/// Takes a session out of the cache when it is dropped, and the place of a load that is under way.
+struct Forget<'a> {
+    cache: &'a Cache<StoreKey, Arc<Live>, ByBytes>,
+    key: StoreKey,
+}
+
+impl Drop for Forget<'_> {
+    fn drop(&mut self) {
+        self.cache.remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+//! Key sets as they are in the world, and rotation.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::lying_idp::{Answer, JWKS, Signing, USERINFO};
+use crate::rig::{Kind, Rig, assert_refused, overwrite};
+
+#[tokio::test]
+async fn a_token_without_kid_needs_the_only_key_of_its_kind() {
+    let rig = Rig::found().await;
+    rig.idp.lie(|idp| idp.header = Box::new(without_kid));
+    rig.sign_in().await.expect("there is one RS256 key");
+
+    let rig = Rig::new().await;
+    rig.idp.lie(|idp| {
+        idp.header = Box::new(without_kid);
+        idp.jwks = Box::new(|jwks| {
+            let mut other = jwks["keys"][0].clone();
+            other["kid"] = json!("rsa-2");
+            push(jwks, other);
+        });
+    });
+    rig.provider.discover().await.expect("found");
+    rig.refuses(Kind::Misbehaved, "it has no `kid`, and the provider has several RS256 keys").await;
+    assert_eq!(rig.idp.hits(USERINFO), 0);
+}
+
+#[tokio::test]
+async fn keys_of_other_kinds_and_decoys_of_the_same_kid_are_left_aside() {
+    let rig = Rig::new().await;
+    rig.idp.lie(|idp| {
+        idp.signing = Signing::Es256;
+        idp.header = Box::new(without_kid);
+        idp.jwks = Box::new(|jwks| {
+            let ec = jwks["keys"][1].clone();
+            for change in [
+                json!({"crv": "secp256k1", "alg": "ES256K"}),
+                json!({"crv": "secp256k1", "alg": null}),
+                json!({"crv": "P-384", "alg": null}),
+                json!({"use": "enc", "alg": "ECDH-ES"}),
+                json!({"use": "enc"}),
+                json!({"key_ops": ["deriveKey"]}),
+                json!({"kty": "AKP", "alg": "ML-DSA-44"}),
+                json!({"kty": "oct", "k": "AAAA", "alg": "HS256"}),
+                json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "alg": "RS256"}),
+            ] {
+                let mut decoy = ec.clone();
+                overwrite(&mut decoy, &change);
+                push(jwks, decoy);
+            }
+            push(jwks, json!("no key at all"));
+            push(jwks, json!({"kid": "ec-1"}));
+        });
+    });
+    rig.provider.discover().await.expect("found");
+    rig.sign_in().await.expect("one usable ES256 key");
+    rig.idp.lie(|idp| idp.header = Box::new(|_| ()));
+    rig.sign_in().await.expect("the decoys have its kid, and other algorithms");
+    assert_eq!(rig.idp.hits(JWKS), 1);
+}
+
+#[tokio::test]
+async fn rotation_just_before_signing_is_followed_under_a_new_kid_and_the_old_one() {
+    for kid in ["ec-2", "ec-1"] {
+        let rig = Rig::found().await;
+        rig.idp.lie(|idp| idp.signing = Signing::Es256);
+        rig.sign_in().await.expect("before");
+        rig.idp.rotate(kid);
+        rig.sign_in().await.expect("after");
+        assert_eq!(rig.idp.hits(JWKS), 2);
+    }
+}
+
+#[tokio::test]
+async fn a_flood_of_unknown_keys_is_no_flood_at_the_provider() {
+    let rig = Rig::found().await;
+    rig.idp.lie(|idp| idp.header = Box::new(|header| header["kid"] = json!("unknown")));
+    for _ in 0..20 {
+        rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
+    }
+    assert_eq!(rig.idp.hits(JWKS), 2, "one at discovery, one for the flood");
+    rig.clock.advance(Duration::from_secs(29));
+    rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
+    assert_eq!(rig.idp.hits(JWKS), 2);
+    rig.clock.advance(Duration::from_secs(1));
+    rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
+    assert_eq!(rig.idp.hits(JWKS), 3);
+}
+
+#[tokio::test]
+async fn newer_keys_that_cannot_be_had_are_said_to_be_so() {
+    let rig = Rig::found().await;
+    rig.idp.rotate("ec-2");
+    rig.idp.lie(|idp| drop(idp.answers.insert(JWKS, Answer::Plain(503, "text/plain", String::new()))));
+    rig.refuses(Kind::Unreachable, "newer keys could not be had").await;
+}
+
+#[tokio::test]
+async fn a_key_set_without_a_usable_key_is_refused() {
+    let rig = Rig::new().await;
+    for (lie, reason) in [
+        (json!({"keys": []}), "no key that could verify"),
+        (json!({"keys": [{"kty": "oct", "k": "AAAA"}]}), "no key that could verify"),
+        (json!([]), "no key set"),
+        (json!({}), "no key set"),
+    ] {
+        rig.idp.lie(|idp| idp.jwks = Box::new(move |jwks| *jwks = lie.clone()));
+        assert_refused(rig.provider.discover().await, &Kind::Misbehaved, reason);
+    }
+}
+
+fn without_kid(header: &mut Value) {
+    overwrite(header, &json!({"kid": null}));
+}
+
+fn push(jwks: &mut Value, key: Value) {
+    jwks["keys"].as_array_mut().expect("a list").push(key);
+}

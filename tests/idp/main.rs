@@ -1,0 +1,13 @@
+//! The room `idp` against a provider on a real socket that can be told to lie.
+
+#[path = "../support/lying_idp.rs"]
+mod lying_idp;
+
+mod discovery;
+mod id_token;
+mod keys;
+mod places;
+mod renewal;
+mod rig;
+mod token_endpoint;
+mod userinfo;
