@@ -189,6 +189,8 @@ fn builder(settings: &EgressSettings) -> Result<reqwest::ClientBuilder, Outbound
         .redirect(redirect::Policy::none())
         .referer(false)
         .connect_timeout(Outbound::CONNECT_DEADLINE)
+        // Firewalls drop idle connections without a word; a refresh token sent into one is lost.
+        .pool_idle_timeout(Duration::from_secs(15))
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = &settings.ca_bundle {
         let refused = |reason: &dyn fmt::Display| OutboundError::CaBundle {
