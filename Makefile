@@ -1,0 +1,32 @@
+# What a newcomer types. Each target is one line here; the work is in cargo and in tests/tools.
+
+.PHONY: help dev quick tools test rig lint bench audit
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+dev: ## a gateway with an identity provider and a demo site, on this machine
+	cargo run -- dev
+
+quick: ## the tests that need nothing but Rust
+	cargo test
+
+tools: ## get the real parts that the rig runs: Dex, Envoy, oidc-provider, Chromium
+	@tests/tools/install
+
+test: ## everything: tools, lint, quick, rig; a table at the end says what took how long
+	@tests/tools/run-all
+
+rig: tools ## only the tests with real parts
+	cargo test --test rig
+
+lint: ## formatting and clippy
+	cargo fmt --check
+	cargo clippy --all-targets -- -D warnings
+
+bench: ## the check against an empty handler
+	cargo bench
+
+audit: ## licenses, bans and sources of the dependencies (needs cargo-deny)
+	@command -v cargo-deny >/dev/null || { echo "needs cargo-deny: cargo install --locked cargo-deny"; exit 1; }
+	cargo deny check bans licenses sources

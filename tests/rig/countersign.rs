@@ -1,0 +1,82 @@
+//! The program under test, as its users run it: the binary, and the config that ships in `examples/envoy`.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::dex::CLIENT_SECRET;
+use crate::part::{Part, empty_folder, free_port};
+use crate::wire;
+
+const EXAMPLE: &str = include_str!("../../examples/envoy/countersign.yaml");
+
+/// A running Countersign.
+pub(crate) struct Countersign {
+    main: u16,
+    admin: u16,
+    part: Option<Part>,
+}
+
+impl Countersign {
+    /// Starts one for browsers at `public_url` and this provider; `alter` may change its config.
+    pub(crate) async fn start(public_url: &str, issuer: &str, alter: impl FnOnce(&mut Value)) -> Self {
+        let (main, admin) = (free_port(), free_port());
+        let folder = empty_folder();
+        let mut settings: Value = serde_saphyr::from_str(EXAMPLE).expect("examples/envoy/countersign.yaml is YAML");
+        settings["public_url"] = json!(public_url);
+        settings["listen"] = json!({"main": format!("127.0.0.1:{main}"), "admin": format!("127.0.0.1:{admin}")});
+        settings["data_dir"] = json!(folder.path().join("data"));
+        settings["providers"][0]["issuer"] = json!(issuer);
+        settings["shutdown"] = json!({"lame_duck": "0s"});
+        alter(&mut settings);
+        fs::write(config_in(folder.path()), settings.to_string()).expect("a config");
+        let mut countersign = Self { main, admin, part: None };
+        countersign.run(folder).await;
+        countersign
+    }
+
+    /// The main port.
+    pub(crate) fn port(&self) -> u16 {
+        self.main
+    }
+
+    /// The answer of `/readyz`, and what it says.
+    pub(crate) async fn readiness(&self) -> wire::Answer {
+        wire::get(self.admin, "/readyz", &[]).await
+    }
+
+    /// `kill -9`, then a new process with the same data and address.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        let folder = self.part.take().expect("it runs").kill();
+        self.run(folder).await;
+    }
+
+    /// Ends it. Its address stays.
+    pub(crate) fn stop(&mut self) {
+        self.part = None;
+    }
+
+    async fn run(&mut self, folder: TempDir) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command
+            .arg("serve")
+            .arg("--config")
+            .arg(config_in(folder.path()))
+            .env("DEX_CLIENT_SECRET", CLIENT_SECRET)
+            // Nothing of the tester's own surroundings.
+            .env_remove("HTTPS_PROXY")
+            .env_remove("HTTP_PROXY");
+        let mut part = Part::start("countersign", folder, &mut command);
+        let ready = format!("http://127.0.0.1:{}/readyz", self.admin);
+        part.await_ready(|| async { wire::status(&ready).await == Some(200) }).await;
+        self.part = Some(part);
+    }
+}
+
+fn config_in(folder: &Path) -> std::path::PathBuf {
+    // JSON is YAML.
+    folder.join("countersign.yaml")
+}

@@ -1,0 +1,94 @@
+//! Envoy with the config that ships in `examples/envoy`, on other ports.
+
+use std::fs;
+use std::process::Command;
+
+use serde_json::{Value, json};
+
+use crate::part::{Part, accepts, empty_folder, eventually, tool};
+
+const EXAMPLE: &str = include_str!("../../examples/envoy/envoy.yaml");
+
+/// What the example's ports become.
+pub(crate) struct Ports {
+    /// Envoy itself.
+    pub(crate) envoy: u16,
+    /// Countersign's main port.
+    pub(crate) countersign: u16,
+    /// The workload.
+    pub(crate) backend: u16,
+}
+
+/// How an Envoy differs from the example.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Variant {
+    /// Checks travel over HTTP/2 with prior knowledge.
+    pub(crate) checks_over_http2: bool,
+    /// The bound on a stream's life, instead of the hour.
+    pub(crate) max_stream_duration: Option<&'static str>,
+}
+
+/// A running Envoy.
+pub(crate) struct Envoy {
+    part: Part,
+}
+
+impl Envoy {
+    /// Starts one. Countersign is to be up: the listener waits for the keys.
+    pub(crate) async fn start(ports: &Ports, variant: Variant) -> Self {
+        let folder = empty_folder();
+        let config = folder.path().join("envoy.json");
+        let mut settings = example_on(ports);
+        if variant.checks_over_http2 {
+            let cluster = named(&mut settings["static_resources"]["clusters"], "countersign_check");
+            let options = &mut cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
+                ["explicit_http_config"];
+            assert!(options["http_protocol_options"].is_object(), "the example's checks are over HTTP/1.1");
+            *options = json!({"http2_protocol_options": {}});
+        }
+        if let Some(bound) = variant.max_stream_duration {
+            let manager = &mut settings["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
+            let host = &mut manager["typed_config"]["route_config"]["virtual_hosts"][0];
+            let all = host["routes"].as_array_mut().and_then(|routes| routes.last_mut()).expect("routes");
+            let found = &mut all["route"]["max_stream_duration"]["max_stream_duration"];
+            assert!(found.is_string(), "the example bounds streams");
+            *found = json!(bound);
+        }
+        fs::write(&config, settings.to_string()).expect("a config");
+        let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
+        command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
+        let mut envoy = Self { part: Part::start("envoy", folder, &mut command) };
+        let listener = ports.envoy;
+        envoy.part.await_ready(|| accepts(listener)).await;
+        envoy
+    }
+
+    /// Waits until the access log has a line that begins so.
+    pub(crate) async fn logs(&self, line: &str) {
+        eventually(&format!("{line:?} in Envoy's log"), || async {
+            let log = self.part.log();
+            if log.lines().any(|found| found.starts_with(line)) { Ok(()) } else { Err(self.part.log_tail()) }
+        })
+        .await;
+    }
+}
+
+fn example_on(ports: &Ports) -> Value {
+    let mut text = EXAMPLE.to_owned();
+    for (old, new) in [
+        ("port_value: 8080", format!("port_value: {}", ports.envoy)),
+        ("http://localhost:8080", format!("http://localhost:{}", ports.envoy)),
+        ("port_value: 8081", format!("port_value: {}", ports.backend)),
+        ("port_value: 9000", format!("port_value: {}", ports.countersign)),
+        ("http://127.0.0.1:9000", format!("http://127.0.0.1:{}", ports.countersign)),
+    ] {
+        assert!(text.contains(old), "examples/envoy/envoy.yaml no longer has {old}");
+        text = text.replace(old, &new);
+    }
+    serde_saphyr::from_str(&text).expect("examples/envoy/envoy.yaml is YAML")
+}
+
+fn named<'v>(list: &'v mut Value, name: &str) -> &'v mut Value {
+    let mut items = list.as_array_mut().expect("a list").iter_mut();
+    items.find(|item| item["name"] == name).unwrap_or_else(|| panic!("the example has no {name}"))
+}

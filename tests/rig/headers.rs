@@ -1,0 +1,122 @@
+//! What a client says of itself does not reach the workload, however it is spelled.
+
+use serde_json::json;
+
+use crate::house::{House, KEEPS_AUTHORIZATION};
+use crate::wire;
+
+/// Every value says "evil", so that one look finds what came through.
+const FORGED: [(&str, &str); 22] = [
+    ("kubeflow-userid", "evil@example.com"),
+    ("KUBEFLOW-USERID", "evil@example.com"),
+    ("Kubeflow_Userid", "evil@example.com"),
+    ("kubeflow_userid", "evil@example.com"),
+    ("kubeflow-userid", ""),
+    ("kubeflow-groups", "evil"),
+    ("kubeflow_groups", "evil"),
+    ("Kubeflow-groups", "evil,authors"),
+    ("kubeflow-Groups", ""),
+    ("KUBEFLOW_GROUPS", ""),
+    ("Txn-Token", "evil"),
+    ("txn_token", "evil"),
+    ("Authorization", "Bearer evil"),
+    ("X-Forwarded-For", "6.6.6.6, evil"),
+    ("X-Forwarded-Host", "evil.example"),
+    ("X-Forwarded-Proto", "evil"),
+    ("X-Forwarded-Uri", "/evil"),
+    ("X-Forwarded-User", "evil"),
+    ("X-Original-URL", "/evil"),
+    ("x-envoy-auth-headers-to-remove", "kubeflow-userid, evil"),
+    ("x-envoy-original-path", "/evil"),
+    ("Forwarded", "for=evil"),
+];
+
+#[tokio::test]
+async fn nothing_forged_reaches_the_workload() {
+    let house = House::build().await;
+    let ann = house.signed_in("ann").await;
+    let cookie = format!("theme=dark; {}", ann.cookie_header().await);
+
+    let mut headers = FORGED.to_vec();
+    headers.push(("Cookie", &cookie));
+    // Hop-by-hop by the client's wish: it must not strip what is set for the workload.
+    headers.push(("Connection", "kubeflow-userid"));
+    let answer = house.get("/app", &headers).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let received = answer.received();
+    assert!(!answer.body.contains("evil") && !answer.body.contains("6.6.6.6"), "{received:?}");
+    assert_eq!(received.one("kubeflow-userid"), "ann@example.com");
+    assert_eq!(received.one("kubeflow-groups"), "authors,staff");
+    for folded in ["kubeflow_userid", "kubeflow_groups", "txn_token", "txn-token"] {
+        assert_eq!(received.all(folded), Vec::<&str>::new(), "{folded}");
+    }
+    // The workload's own cookies stay.
+    assert_eq!(received.one("cookie"), "theme=dark");
+}
+
+#[tokio::test]
+async fn nothing_forged_passes_a_public_page() {
+    let house = House::build().await;
+    let broken = ("Cookie", "countersign=not-one-of-ours");
+    for cookie in [None, Some(broken)] {
+        let mut headers = FORGED.to_vec();
+        headers.extend(cookie);
+        let answer = house.get("/public/page", &headers).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let received = answer.received();
+        assert!(!answer.body.contains("evil") && !answer.body.contains("6.6.6.6"), "{received:?}");
+        for owned in ["authorization", "kubeflow-userid", "kubeflow-groups", "kubeflow_userid", "kubeflow_groups"] {
+            assert_eq!(received.all(owned), Vec::<&str>::new(), "{owned}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_script_on_the_page_cannot_forge_either() {
+    let house = House::build().await;
+    let bob = house.signed_in("bob").await;
+    let forged = json!({"Kubeflow_Userid": "evil", "kubeflow-userid": "evil", "kubeflow_groups": "evil", "Txn-Token": "evil",
+        "X-Forwarded-For": "evil", "Authorization": "Bearer evil"});
+    let answer = bob.fetch("/api/me", forged).await;
+    assert_eq!(answer["status"], 200, "{answer}");
+    let body = answer["body"].as_str().expect("a body");
+    assert!(!body.contains("evil"), "{body}");
+    assert!(body.contains("bob@example.com"), "{body}");
+}
+
+#[tokio::test]
+async fn a_token_that_a_workload_received_opens_nothing() {
+    let house = House::build().await;
+    let ann = house.signed_in("ann").await;
+    let received = ann.received().await;
+    let token = received.one("authorization");
+    let bare = token.trim_start_matches("Bearer ");
+    for header in [("Authorization", token), ("Txn-Token", bare)] {
+        let answer = house.get("/app", &[header, ("Accept", "application/json")]).await;
+        assert_eq!(answer.status, 401, "{} opened the door: {answer:?}", header.0);
+    }
+}
+
+#[tokio::test]
+async fn envoy_itself_refuses_what_countersign_did_not_sign() {
+    let house = House::build().await;
+    let ann = house.signed_in("ann").await;
+    let cookie = ann.cookie_header().await;
+    let received = ann.received().await;
+    let genuine = received.one("authorization");
+    let (rest, signature) = genuine.rsplit_once('.').expect("a JWT");
+    let header_and_claims: Vec<&str> = rest.split('.').collect();
+    // {"alg":"none","typ":"rc+jwt"}
+    let unsigned = format!("Bearer eyJhbGciOiJub25lIiwidHlwIjoicmMrand0In0.{}.", header_and_claims[1]);
+    let altered = format!("{rest}.{}", signature.chars().rev().collect::<String>());
+
+    // On this path Countersign admits Ann and leaves her `Authorization` as it is: Envoy's jwt_authn stands alone.
+    for (what, authorization) in [("absent", None), ("unsigned", Some(unsigned)), ("altered", Some(altered))] {
+        let mut headers = vec![("Cookie", cookie.as_str())];
+        headers.extend(authorization.as_deref().map(|it| ("Authorization", it)));
+        let target = format!("{KEEPS_AUTHORIZATION}{what}");
+        let answer = wire::get(house.front, &target, &headers).await;
+        assert_eq!(answer.status, 401, "{what}: {answer:?}");
+        house.envoy.logs(&format!("GET {target} 401 jwt_authn_access_denied")).await;
+    }
+}

@@ -1,0 +1,108 @@
+//! A whole house: provider, Countersign, Envoy and workload, each test its own, so that none disturbs another.
+//! All of it starts in about a second.
+
+use serde_json::{Value, json};
+
+use crate::backend::Backend;
+use crate::browser::Browser;
+use crate::countersign::Countersign;
+use crate::dex::Dex;
+use crate::envoy::{Envoy, Ports, Variant};
+use crate::oidc_provider::OidcProvider;
+use crate::part::free_port;
+use crate::wire::{self, Answer};
+
+/// The house with Dex.
+pub(crate) struct House {
+    pub(crate) front: u16,
+    pub(crate) dex: Dex,
+    pub(crate) countersign: Countersign,
+    pub(crate) envoy: Envoy,
+    // Held for as long as the house stands.
+    _backend: Backend,
+}
+
+/// The house with oidc-provider.
+pub(crate) struct HouseWithLogout {
+    pub(crate) front: u16,
+    pub(crate) provider: OidcProvider,
+    _countersign: Countersign,
+    _envoy: Envoy,
+    _backend: Backend,
+}
+
+impl House {
+    /// As the example has it.
+    pub(crate) async fn build() -> Self {
+        Self::build_with(Variant::default()).await
+    }
+
+    /// With another Envoy.
+    pub(crate) async fn build_with(variant: Variant) -> Self {
+        let front = free_port();
+        let dex = Dex::start(&format!("{}/oauth2/callback", origin(front))).await;
+        let (countersign, envoy, backend) = gateway(front, &dex.issuer(), variant).await;
+        Self { front, dex, countersign, envoy, _backend: backend }
+    }
+
+    /// The address of a path, as browsers see it.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", origin(self.front))
+    }
+
+    /// A browser in which somebody has signed in, standing at `/home`.
+    pub(crate) async fn signed_in(&self, name: &str) -> Browser {
+        let browser = Browser::open().await;
+        browser.go(&self.at("/home")).await;
+        browser.sign_in_at_dex(name).await;
+        browser.arrives(&self.at("/home")).await;
+        browser
+    }
+
+    /// A request through Envoy with these header lines.
+    pub(crate) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+        wire::get(self.front, target, headers).await
+    }
+}
+
+impl HouseWithLogout {
+    /// As the example has it, with the other provider.
+    pub(crate) async fn build() -> Self {
+        let front = free_port();
+        let provider = OidcProvider::start(
+            &format!("{}/oauth2/callback", origin(front)),
+            &format!("{}{AFTER_LOGOUT}", origin(front)),
+        )
+        .await;
+        let (countersign, envoy, backend) = gateway(front, &provider.issuer(), Variant::default()).await;
+        Self { front, provider, _countersign: countersign, _envoy: envoy, _backend: backend }
+    }
+
+    /// The address of a path, as browsers see it.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", origin(self.front))
+    }
+}
+
+/// Where the provider sends the browser after its own sign-out; registered there.
+pub(crate) const AFTER_LOGOUT: &str = "/oauth2/signed_out";
+
+fn origin(port: u16) -> String {
+    format!("http://localhost:{port}")
+}
+
+async fn gateway(front: u16, issuer: &str, variant: Variant) -> (Countersign, Envoy, Backend) {
+    let backend = Backend::start().await;
+    let countersign = Countersign::start(&origin(front), issuer, with_more_rules).await;
+    let ports = Ports { envoy: front, countersign: countersign.port(), backend: backend.port() };
+    let envoy = Envoy::start(&ports, variant).await;
+    (countersign, envoy, backend)
+}
+
+/// Where the client's own `Authorization` goes on to Envoy's `jwt_authn`, as Countersign found it.
+pub(crate) const KEEPS_AUTHORIZATION: &str = "/keeps-authorization/";
+
+fn with_more_rules(settings: &mut Value) {
+    let rules = settings["rules"].as_array_mut().expect("the example has rules");
+    rules.push(json!({"path": KEEPS_AUTHORIZATION, "token": "none", "authorization": "keep"}));
+}

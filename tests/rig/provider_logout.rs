@@ -1,0 +1,47 @@
+//! Signing out at the provider too, where it has an `end_session_endpoint` (RP-Initiated Logout 1.0), and taking its
+//! tokens back, where it has revocation (RFC 7009).
+
+use crate::browser::Browser;
+use crate::house::HouseWithLogout;
+use crate::part::eventually;
+
+#[tokio::test]
+async fn a_click_signs_out_at_the_provider_and_revokes_its_tokens() {
+    let house = HouseWithLogout::build().await;
+    let ann = Browser::open().await;
+    ann.go(&house.at("/home")).await;
+    sign_in(&ann, "ann").await;
+    ann.arrives(&house.at("/home")).await;
+    assert_eq!(ann.received().await.one("kubeflow-userid"), "ann@example.com");
+
+    ann.go(&house.at("/oauth2/sign_out")).await;
+    ann.click("form button[type=submit]").await;
+    // The provider's own question.
+    ann.click("button[value=yes]").await;
+    ann.reads("signed out").await;
+    assert!(ann.address().await.as_str().starts_with(&house.at("/")), "back at {}", ann.address().await);
+
+    let asked = eventually("logout and revocation at the provider", || async {
+        let asked = house.provider.asked();
+        let has = |route: &str| asked.iter().any(|it| it.route == route);
+        if has("end_session_confirm") && has("revocation") { Ok(asked) } else { Err(format!("{asked:?}")) }
+    })
+    .await;
+    let logout = asked.iter().find(|it| it.route == "end_session").expect("a logout");
+    for parameter in ["id_token_hint", "post_logout_redirect_uri"] {
+        assert!(logout.parameters.iter().any(|it| it == parameter), "{parameter} in {logout:?}");
+    }
+    assert!(asked.iter().filter(|it| it.route == "revocation").all(|it| it.status == 200), "{asked:?}");
+
+    // Signed out there too: it asks who we are.
+    ann.go(&house.at("/home")).await;
+    ann.sees("input[name=password]").await;
+}
+
+async fn sign_in(browser: &Browser, name: &str) {
+    browser.fill("input[name=login]", name).await;
+    browser.fill("input[name=password]", "any").await;
+    browser.click("button[type=submit]").await;
+    // Its question whether we may know.
+    browser.click("input[value=consent] ~ button[type=submit]").await;
+}

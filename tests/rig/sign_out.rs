@@ -1,0 +1,37 @@
+//! The end of a session, by a click.
+
+use crate::house::House;
+use crate::wire;
+
+#[tokio::test]
+async fn a_click_ends_the_session_for_the_very_next_request() {
+    let house = House::build().await;
+    let ann = house.signed_in("ann").await;
+    let cookie = ann.cookie_header().await;
+    let asks = [("Cookie", cookie.as_str()), ("Accept", "application/json")];
+
+    // A link alone asks, and ends nothing.
+    ann.go(&house.at("/oauth2/sign_out")).await;
+    ann.reads("ann@example.com").await;
+    ann.picture("sign-out").await;
+    assert_eq!(house.get("/app", &asks).await.status, 200);
+
+    // Nor does another site's form.
+    let foreign = [
+        ("Cookie", cookie.as_str()),
+        ("Origin", "https://evil.example"),
+        ("Sec-Fetch-Site", "cross-site"),
+        ("Content-Length", "0"),
+    ];
+    assert_eq!(wire::send(house.front, "POST", "/oauth2/sign_out", &foreign).await.status, 403);
+    assert_eq!(house.get("/app", &asks).await.status, 200);
+
+    ann.click("form button[type=submit]").await;
+    ann.reads("signed out").await;
+    ann.picture("signed-out").await;
+    assert_eq!(house.get("/app", &asks).await.status, 401, "the cookie that somebody kept");
+    assert_eq!(ann.cookie_names().await, Vec::<String>::new());
+
+    ann.go(&house.at("/home")).await;
+    ann.sees("#login").await;
+}

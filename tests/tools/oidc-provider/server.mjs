@@ -1,0 +1,42 @@
+// An OpenID provider with logout and revocation. Everybody may sign in, under any name, with any password.
+// node server.mjs LIBRARY PORT CALLBACK AFTER_LOGOUT CLIENT_SECRET
+// Prints one JSON line for each request to one of its endpoints, so that a test can see what it was asked.
+const [library, port, callback, afterLogout, clientSecret] = process.argv.slice(2);
+const { default: Provider } = await import(library);
+
+const issuer = `http://127.0.0.1:${port}`;
+const provider = new Provider(issuer, {
+  clients: [{
+    client_id: 'countersign',
+    client_secret: clientSecret,
+    redirect_uris: [callback],
+    post_logout_redirect_uris: [afterLogout],
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+  }],
+  claims: { openid: ['sub'], email: ['email', 'email_verified'], groups: ['groups'], profile: ['name'] },
+  scopes: ['openid', 'email', 'profile', 'groups', 'offline_access'],
+  // The ID token carries the claims, as most providers' do, not userinfo alone.
+  conformIdTokenClaims: false,
+  cookies: { keys: ['only-for-tests'] },
+  pkce: { required: () => true },
+  features: { devInteractions: { enabled: true }, revocation: { enabled: true }, rpInitiatedLogout: { enabled: true } },
+  findAccount: (_, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, name: id, email: `${id}@example.com`, email_verified: true, groups: ['staff'] }),
+  }),
+});
+
+provider.use(async (ctx, next) => {
+  await next();
+  if (ctx.oidc?.route) {
+    console.log(JSON.stringify({
+      route: ctx.oidc.route,
+      method: ctx.method,
+      status: ctx.status,
+      parameters: Object.keys(ctx.oidc.params ?? {}).filter((name) => ctx.oidc.params[name] !== undefined),
+      token_kind: ctx.oidc.entities?.RefreshToken ? 'refresh' : ctx.oidc.entities?.AccessToken ? 'access' : undefined,
+    }));
+  }
+});
+provider.listen(Number(port), '127.0.0.1');
