@@ -122,7 +122,7 @@ impl Gateway {
             Arc::clone(&entropy),
             &settings.session,
         ));
-        let providers = providers(&settings, &clock)?;
+        let providers = providers(&settings, &clock, &metrics)?;
         let pages = Arc::new(Pages::new(&settings.pages, &[])?);
         let (renewals, refresher) =
             renewals(Arc::clone(&sessions), providers.clone(), Arc::clone(&clock), &settings.session);
@@ -245,7 +245,11 @@ async fn open_store(path: impl AsRef<Path> + Send + 'static) -> Result<Embedded,
     opened.map_err(|error| StoreError::Unavailable { reason: error.to_string() })?
 }
 
-fn providers(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<Provider>>, OutboundError> {
+fn providers(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Vec<Arc<Provider>>, OutboundError> {
     let outbound = Outbound::new(&settings.egress)?;
     let home = settings.public_url.as_str().trim_end_matches('/');
     let callback = format!("{home}{}/callback", settings.path_prefix);
@@ -253,7 +257,8 @@ fn providers(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<Prov
     let made = settings.providers.iter().map(|provider| {
         // A path for each, so that none can answer for another (RFC 9700 section 4.4.2.2).
         let callback = if several { format!("{callback}/{}", provider.id) } else { callback.clone() };
-        Arc::new(Provider::new(provider.clone(), callback, outbound.clone(), Arc::clone(clock)))
+        let outbound = outbound.clone().counted(provider.id.clone(), Arc::clone(metrics));
+        Arc::new(Provider::new(provider.clone(), callback, outbound, Arc::clone(clock)))
     });
     Ok(made.collect())
 }
