@@ -1,1 +1,269 @@
 //! The composition root: settings become a running gateway.
+
+mod housekeeping;
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use axum::Router;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::check::Check;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Listen, Settings, ShutdownSettings};
+use crate::door::admin::{self, AdminState, Readiness};
+use crate::door::browser::BrowserDoor;
+use crate::door::ext_authz_http::CheckDoor;
+use crate::door::pages::{PageError, Pages};
+use crate::door::{Doors, keys};
+use crate::entropy::{Entropy, SystemEntropy};
+use crate::idp::{Outbound, OutboundError, Provider};
+use crate::keyring::{Directory, Keyring, KeyringError};
+use crate::login::Login;
+use crate::metrics::Metrics;
+use crate::mint::Mint;
+use crate::private_file;
+use crate::refresh::{Refresher, renewals};
+use crate::seal::{KeyFileError, SealError, SessionKeys};
+use crate::server::{self, Drain, Limits, Shutdown, TlsError};
+use crate::session::{Counted, Embedded, Sessions, StoreError};
+
+use housekeeping::Housekeeping;
+
+/// A gateway that has everything it needs, and its ports.
+pub struct Gateway {
+    main: TcpListener,
+    admin: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    doors: Doors,
+    sessions: Arc<Sessions>,
+    refresher: Refresher,
+    housekeeping: Housekeeping,
+    metrics: Arc<Metrics>,
+    shutdown: ShutdownSettings,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// `data_dir` cannot be made or used.
+    #[error("data_dir {path} cannot be used: {source}; it must be a directory that this user may write to")]
+    DataDirectory {
+        /// Where.
+        path: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The session keys.
+    #[error(transparent)]
+    SessionKeyFile(#[from] KeyFileError),
+    /// The session keys.
+    #[error("session.keys: {0}")]
+    SessionKeys(#[from] SealError),
+    /// The session store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The signing keys.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The way out to the providers.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// The pages.
+    #[error(transparent)]
+    Pages(#[from] PageError),
+    /// The certificate or its key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// A port.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A part of the gateway has ended that never should.
+    #[error("a part of the gateway ended: {0}")]
+    Ended(#[from] tokio::task::JoinError),
+}
+
+impl Gateway {
+    /// Makes everything ready and binds the ports. Identity providers are not waited for.
+    ///
+    /// # Errors
+    /// If a file, key, template or port is not as it should be. Nothing is served then.
+    pub async fn open(settings: Settings) -> Result<Self, StartError> {
+        Self::open_with(settings, Arc::new(SystemClock), Arc::new(SystemEntropy)).await
+    }
+
+    /// As [`Gateway::open`], with a clock and randomness of the caller's.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`].
+    pub async fn open_with(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        let data_error = |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
+        private_file::create_directory(&settings.data_dir).map_err(data_error)?;
+        let metrics = Arc::new(Metrics::new());
+        let session_keys = Arc::new(session_keys(&settings, &*entropy)?);
+        let keyring = Arc::new(keyring(&settings, Arc::clone(&clock))?);
+        let store = open_store(settings.data_dir.join("sessions.redb")).await?;
+        let sessions = Arc::new(Sessions::new(
+            Arc::new(Counted::new(store, Arc::clone(&metrics))),
+            Arc::clone(&session_keys),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            &settings.session,
+        ));
+        let providers = providers(&settings, &clock)?;
+        let pages = Arc::new(Pages::new(&settings.pages, &[])?);
+        let (renewals, refresher) =
+            renewals(Arc::clone(&sessions), providers.clone(), Arc::clone(&clock), &settings.session);
+
+        let mint = Mint::new(
+            Arc::clone(&keyring),
+            settings.token.clone(),
+            Arc::clone(&clock),
+            Arc::clone(&entropy),
+            Arc::clone(&metrics),
+        );
+        let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, Arc::clone(&clock));
+        let check_door =
+            CheckDoor::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy));
+        let login =
+            Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
+        let browser_door = BrowserDoor::new(&settings, login, Arc::clone(&pages), Arc::clone(&metrics), entropy);
+        let others = Router::new().merge(browser_door.router()).merge(keys::router(&settings, Arc::clone(&keyring)));
+
+        let Listen { main, admin, tls } = &settings.listen;
+        Ok(Self {
+            main: listen(*main).await?,
+            admin: listen(*admin).await?,
+            tls: tls.as_ref().map(server::tls).transpose()?,
+            doors: Doors::new(check_door, others),
+            sessions: Arc::clone(&sessions),
+            refresher,
+            housekeeping: Housekeeping::new(sessions, keyring, providers, pages, Arc::clone(&metrics)),
+            metrics,
+            shutdown: settings.shutdown,
+        })
+    }
+
+    /// The address of the main port.
+    ///
+    /// # Panics
+    /// Never: a bound socket has an address.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a bound socket has an address")]
+    pub fn main_address(&self) -> SocketAddr {
+        self.main.local_addr().expect("a bound socket has an address")
+    }
+
+    /// The address of the admin port.
+    ///
+    /// # Panics
+    /// Never: a bound socket has an address.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a bound socket has an address")]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin.local_addr().expect("a bound socket has an address")
+    }
+
+    /// Serves until `shutdown` is done, then drains: readiness goes first, open requests are finished.
+    ///
+    /// # Errors
+    /// If a part of the gateway ends that never should.
+    #[expect(clippy::disallowed_methods, reason = "the composition root is where tasks are spawned")]
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
+        tracing::info!(main = %self.main_address(), admin = %self.admin_address(), "serving");
+        let (way_out, drain) = Shutdown::new();
+        let refresher = tokio::spawn(self.refresher.run());
+        let mut keepers = JoinSet::new();
+        let housekeeping = Arc::new(self.housekeeping);
+        for index in 0..housekeeping.providers() {
+            let housekeeping = Arc::clone(&housekeeping);
+            keepers.spawn(async move { housekeeping.keep_provider(index).await });
+        }
+        let (sessions, watcher) = (Arc::clone(&self.sessions), Arc::clone(&housekeeping));
+        keepers.spawn(async move { sessions.keep_house().await });
+        keepers.spawn(async move { watcher.keep_watch().await });
+
+        let admin = admin_router(&housekeeping, self.metrics, &drain);
+        let mut servers = JoinSet::new();
+        servers.spawn(server::serve(self.main, self.tls, self.doors, Limits::default(), drain.clone()));
+        // Health and metrics are told to the very end.
+        let admin = tokio::spawn(server::serve(self.admin, None, admin, Limits::default(), drain));
+        tokio::select! {
+            () = shutdown => {}
+            Some(ended) = servers.join_next() => ended?,
+            Some(ended) = keepers.join_next() => ended?,
+        }
+        way_out.run(self.shutdown, async { while servers.join_next().await.is_some() {} }).await;
+        // The doors are gone, and with them whoever could hand over more renewals: those under way are finished.
+        let unfinished = tokio::time::timeout(self.shutdown.deadline, refresher).await.is_err();
+        if unfinished {
+            tracing::warn!("renewals were still under way at the deadline");
+        }
+        keepers.shutdown().await;
+        admin.abort();
+        self.sessions.flush().await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("main", &self.main).field("admin", &self.admin).finish_non_exhaustive()
+    }
+}
+
+fn session_keys(settings: &Settings, entropy: &dyn Entropy) -> Result<SessionKeys, StartError> {
+    if settings.session.keys.is_empty() {
+        Ok(SessionKeys::load_or_generate(&settings.data_dir.join("session-keys"), entropy)?)
+    } else {
+        Ok(SessionKeys::new(settings.session.keys.clone())?)
+    }
+}
+
+fn keyring(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Keyring, KeyringError> {
+    match &settings.token.keys_dir {
+        Some(mounted) => Keyring::open(Box::new(Directory::at(mounted.clone())), clock),
+        None => Keyring::open_or_create(Box::new(Directory::create(&settings.data_dir.join("keys"))?), clock),
+    }
+}
+
+async fn open_store(path: impl AsRef<Path> + Send + 'static) -> Result<Embedded, StoreError> {
+    let opened = tokio::task::spawn_blocking(move || Embedded::open(path.as_ref())).await;
+    opened.map_err(|error| StoreError::Unavailable { reason: error.to_string() })?
+}
+
+fn providers(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<Provider>>, OutboundError> {
+    let outbound = Outbound::new(&settings.egress)?;
+    let home = settings.public_url.as_str().trim_end_matches('/');
+    let callback = format!("{home}{}/callback", settings.path_prefix);
+    let several = settings.providers.len() > 1;
+    let made = settings.providers.iter().map(|provider| {
+        // A path for each, so that none can answer for another (RFC 9700 section 4.4.2.2).
+        let callback = if several { format!("{callback}/{}", provider.id) } else { callback.clone() };
+        Arc::new(Provider::new(provider.clone(), callback, outbound.clone(), Arc::clone(clock)))
+    });
+    Ok(made.collect())
+}
+
+fn admin_router(housekeeping: &Arc<Housekeeping>, metrics: Arc<Metrics>, drain: &Drain) -> Router {
+    let (housekeeping, drain) = (Arc::clone(housekeeping), drain.clone());
+    let readiness = Arc::new(move || Readiness { draining: drain.is_draining(), ..housekeeping.readiness() });
+    admin::router(AdminState { metrics, readiness })
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
+    TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}

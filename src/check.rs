@@ -1,1 +1,298 @@
 //! One question by the gateway becomes a verdict. It knows no HTTP framework, no gRPC and no store's protocol.
+
+mod challenge;
+mod headers;
+mod own_paths;
+mod pass;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use thiserror::Error;
+
+use crate::clock::Clock;
+use crate::config::{Access, Challenge, Settings};
+use crate::cookie::{CookieNames, Upstream};
+use crate::identity::UserId;
+use crate::mint::{Mint, MintError};
+use crate::refresh::{Due, Renewals};
+use crate::rules::{Rule, Rules};
+use crate::session::{Live, SessionCookie, Sessions, StoreError};
+
+pub use challenge::Kind;
+pub use own_paths::OwnPaths;
+pub use pass::Pass;
+
+use headers::OwnedHeaders;
+use pass::Passes;
+
+/// One question: may this request pass, and as whom?
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The request's method.
+    pub method: &'a Method,
+    /// Its host, with or without a port.
+    pub host: &'a str,
+    /// Its path and query, as sent.
+    pub target: &'a str,
+    /// Those of its headers that the gateway forwards.
+    pub headers: &'a HeaderMap,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// The request may pass.
+    Allow(Allow),
+    /// Nobody is signed in, and somebody must be.
+    SignIn(SignIn),
+    /// Somebody is signed in, and may not pass.
+    Deny(Deny),
+    /// The request is malformed (400).
+    Refuse(Refusal),
+}
+
+/// How a request passes: which of its headers are set, replaced and removed.
+#[derive(Clone, Debug)]
+pub struct Allow {
+    /// The headers that we own.
+    pub pass: Arc<Pass>,
+    /// The `Cookie` header.
+    pub cookie: Upstream,
+    /// Why it passes.
+    pub reason: AllowReason,
+}
+
+/// Why a request passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AllowReason {
+    /// Somebody is signed in and admitted.
+    Session,
+    /// The rule lets everyone pass.
+    Public,
+    /// Nobody is signed in, where nobody needs to be.
+    Anonymous,
+    /// A path of our own.
+    OwnPath,
+    /// A CORS preflight that the rule lets pass.
+    Preflight,
+}
+
+/// What somebody gets who is not signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignIn {
+    /// How to say it.
+    pub challenge: Challenge,
+    /// What kind of request it is.
+    pub kind: Kind,
+    /// Where to sign in: `/oauth2/start?rd=…`, absolute where the request came to another host than the public one.
+    pub login: String,
+    /// Why nobody is signed in.
+    pub reason: SignInReason,
+}
+
+/// Why nobody is signed in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInReason {
+    /// No session cookie.
+    NoCookie,
+    /// A cookie that is not ours, or not any more (its key is gone).
+    CookieInvalid,
+    /// The session has ended.
+    SessionEnded,
+}
+
+/// Somebody is signed in and may not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deny {
+    /// Who it is.
+    pub user: UserId,
+    /// What the rule asks for, in plain words.
+    pub reason: String,
+    /// What kind of request it is.
+    pub kind: Kind,
+    /// The rule, for the log.
+    pub rule: String,
+}
+
+/// Why a request is malformed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The path means different things to different servers.
+    #[error("the path can be read in more than one way, and not all readings fall under the same rule")]
+    AmbiguousPath,
+    /// Two session cookies.
+    #[error("two session cookies were sent; one of them was put there by somebody else")]
+    TwoCookies,
+}
+
+/// Nothing could be decided. The request does not pass.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CheckError {
+    /// The session store did not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No token could be minted.
+    #[error(transparent)]
+    Mint(#[from] MintError),
+}
+
+/// Decides.
+pub struct Check {
+    rules: Rules,
+    own_paths: OwnPaths,
+    cookies: CookieNames,
+    sessions: Arc<Sessions>,
+    mint: Mint,
+    passes: Passes,
+    owned: OwnedHeaders,
+    renewals: Renewals,
+    clock: Arc<dyn Clock>,
+}
+
+/// What the cookie says, before the store is asked.
+enum Bearer {
+    Nobody(SignInReason),
+    Somebody(SessionCookie),
+}
+
+impl Check {
+    /// A check by these settings.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        sessions: Arc<Sessions>,
+        mint: Mint,
+        renewals: Renewals,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            rules: Rules::new(&settings.rules, settings.unauthenticated),
+            own_paths: OwnPaths::new(settings),
+            cookies: CookieNames::new(&settings.cookie),
+            sessions,
+            mint,
+            passes: Passes::new(),
+            owned: OwnedHeaders::new(settings),
+            renewals,
+            clock,
+        }
+    }
+
+    /// Answers without any I/O, if that can be done: a signed-in request whose session and token are at hand.
+    #[must_use]
+    pub fn answer_at_once(&self, question: &Question<'_>) -> Option<Verdict> {
+        if self.own_paths.hold(question.target) {
+            return None;
+        }
+        let rule = self.rules.select(question.host, question.method.as_str(), question.target).ok()?;
+        if matches!(rule.access, Access::Public) {
+            return None;
+        }
+        let cookie = self.sessions.prove(self.cookies.find_session(question.headers).ok()??).ok()?;
+        let now = self.clock.now();
+        let live = self.sessions.cached(cookie.key, now)?;
+        if live.session.renew_at <= now {
+            return None;
+        }
+        let pass = self.passes.find(cookie.key, rule, &live, now)?;
+        Some(self.allow(question, pass, AllowReason::Session))
+    }
+
+    /// Answers.
+    ///
+    /// # Errors
+    /// If the session store does not answer, or no token can be minted. The request must not pass then.
+    pub async fn answer(&self, question: &Question<'_>) -> Result<Verdict, CheckError> {
+        if self.own_paths.hold(question.target) {
+            let pass = self.owned.removed(false);
+            return Ok(Verdict::Allow(Allow { pass, cookie: Upstream::AsSent, reason: AllowReason::OwnPath }));
+        }
+        let Ok(rule) = self.rules.select(question.host, question.method.as_str(), question.target) else {
+            return Ok(Verdict::Refuse(Refusal::AmbiguousPath));
+        };
+        let kind = Kind::of(question.method, question.headers);
+        if matches!(rule.access, Access::Public) {
+            return Ok(self.without_identity(question, rule, AllowReason::Public));
+        }
+        if kind == Kind::Preflight && rule.preflight_pass {
+            return Ok(self.without_identity(question, rule, AllowReason::Preflight));
+        }
+        let bearer = match self.cookies.find_session(question.headers) {
+            Err(_) => return Ok(Verdict::Refuse(Refusal::TwoCookies)),
+            Ok(None) => Bearer::Nobody(SignInReason::NoCookie),
+            Ok(Some(value)) => match self.sessions.prove(value) {
+                Err(_) => Bearer::Nobody(SignInReason::CookieInvalid),
+                Ok(cookie) => Bearer::Somebody(cookie),
+            },
+        };
+        let reason = match bearer {
+            Bearer::Nobody(reason) => reason,
+            Bearer::Somebody(cookie) => match self.sessions.find(&cookie).await? {
+                Some(live) => return self.somebody(question, rule, kind, &cookie, &live),
+                None => SignInReason::SessionEnded,
+            },
+        };
+        if matches!(rule.access, Access::Optional) {
+            return Ok(self.without_identity(question, rule, AllowReason::Anonymous));
+        }
+        Ok(Verdict::SignIn(SignIn {
+            challenge: kind.challenge(rule.unauthenticated),
+            kind,
+            login: self.own_paths.login(question.host, question.target),
+            reason,
+        }))
+    }
+
+    /// Where people go who asked `question` while it could not be answered.
+    #[must_use]
+    pub fn unavailable(&self, question: &Question<'_>) -> String {
+        self.own_paths.unavailable(question.host, question.target)
+    }
+
+    fn somebody(
+        &self,
+        question: &Question<'_>,
+        rule: &Rule,
+        kind: Kind,
+        cookie: &SessionCookie,
+        live: &Arc<Live>,
+    ) -> Result<Verdict, CheckError> {
+        let now = self.clock.now();
+        if live.session.renew_at <= now {
+            self.renewals.hand_over(Due { cookie: cookie.clone(), live: Arc::clone(live) }, now);
+        }
+        let identity = &live.session.identity;
+        if let Err(not_admitted) = rule.admits(identity) {
+            let (user, reason) = (identity.user.clone(), not_admitted.to_string());
+            return Ok(Verdict::Deny(Deny { user, reason, kind, rule: rule.name().to_owned() }));
+        }
+        if let Some(pass) = self.passes.find(cookie.key, rule, live, now) {
+            return Ok(self.allow(question, pass, AllowReason::Session));
+        }
+        let pass = match Pass::make(&self.owned, &self.mint, rule, live) {
+            Ok(pass) => Arc::new(pass),
+            Err(error @ MintError::TooLarge(_)) => {
+                let (user, reason) = (identity.user.clone(), error.to_string());
+                return Ok(Verdict::Deny(Deny { user, reason, kind, rule: rule.name().to_owned() }));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        self.passes.keep(cookie.key, rule, &pass);
+        Ok(self.allow(question, pass, AllowReason::Session))
+    }
+
+    fn without_identity(&self, question: &Question<'_>, rule: &Rule, reason: AllowReason) -> Verdict {
+        self.allow(question, self.owned.removed(rule.keep_authorization), reason)
+    }
+
+    fn allow(&self, question: &Question<'_>, pass: Arc<Pass>, reason: AllowReason) -> Verdict {
+        Verdict::Allow(Allow { pass, cookie: self.cookies.upstream(question.headers), reason })
+    }
+}
+
+impl std::fmt::Debug for Check {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Check").finish_non_exhaustive()
+    }
+}

@@ -1,6 +1,8 @@
 //! The names of our cookies, and the `Cookie` header: finding ours in it, and taking ours out of it.
 //! What a value means is for `seal`, `session` and `login`.
 
+use std::collections::HashMap;
+
 use cookie::{Cookie, CookieBuilder, SameSite};
 use http::HeaderMap;
 use http::header::COOKIE;
@@ -79,32 +81,28 @@ impl CookieNames {
     pub fn flows<'h>(&self, headers: &'h HeaderMap) -> Vec<(&'h str, &'h str)> {
         let all: Vec<(&str, &str)> =
             pairs(headers).filter_map(|(name, value)| Some((name.strip_prefix(&*self.flow_prefix)?, value))).collect();
-        let once = |name: &str| all.iter().filter(|(other, _)| *other == name).count() == 1;
-        all.iter().copied().filter(|(name, _)| once(name)).collect()
+        let mut count: HashMap<&str, usize> = HashMap::new();
+        for (name, _) in &all {
+            *count.entry(name).or_default() += 1;
+        }
+        all.into_iter().filter(|(name, _)| count.get(name) == Some(&1)).collect()
     }
 
-    /// The `Cookie` header without ours, in whatever spelling. What is left stays as it was sent.
+    /// The `Cookie` header without ours, in whatever spelling. What is left stays as it was sent, but for cookies that
+    /// are no UTF-8: those go too, since not every gateway could be told of them.
     #[must_use]
     pub fn upstream(&self, headers: &HeaderMap) -> Upstream {
         let mut rest = String::new();
         let mut taken = false;
-        for header in headers.get_all(COOKIE) {
-            // Cookie values may hold bytes that are no UTF-8 (RFC 6265 section 5.4 sends them as they were set); such
-            // a header cannot be cut safely, so none of it goes on.
-            let Ok(text) = std::str::from_utf8(header.as_bytes()) else {
-                taken = true;
-                continue;
-            };
-            for piece in text.split(';').map(str::trim).filter(|piece| !piece.is_empty()) {
-                let name = piece.split('=').next().unwrap_or_default();
-                if self.is_ours(name) {
-                    taken = true;
-                } else {
+        for piece in pieces(headers).map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty()) {
+            match std::str::from_utf8(piece) {
+                Ok(piece) if !self.holds_ours(piece) => {
                     if !rest.is_empty() {
                         rest.push_str("; ");
                     }
                     rest.push_str(piece);
                 }
+                _ => taken = true,
             }
         }
         match (taken, rest.is_empty()) {
@@ -129,6 +127,11 @@ impl CookieNames {
     #[must_use]
     pub fn expire(&self, name: String) -> Cookie<'static> {
         self.build(name, String::new()).max_age(cookie::time::Duration::ZERO).build()
+    }
+
+    /// Some proxies join two `Cookie` headers by a comma, and some servers take them apart there (RFC 2965).
+    fn holds_ours(&self, piece: &str) -> bool {
+        piece.split(',').any(|part| self.is_ours(part.split('=').next().unwrap_or_default()))
     }
 
     fn is_ours(&self, name: &str) -> bool {
@@ -156,9 +159,17 @@ fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, TwoOf
     Ok(found)
 }
 
+/// Name and value of the cookies that are text. Only spaces and tabs are trimmed: a browser lets any site of the domain
+/// set a cookie whose name is `__Host-…` behind some wider white space, and it must not pass for the real one.
 fn pairs(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let texts = headers.get_all(COOKIE).iter().filter_map(|header| std::str::from_utf8(header.as_bytes()).ok());
-    texts.flat_map(|text| text.split(';')).filter_map(|piece| piece.trim().split_once('='))
+    let texts = pieces(headers).filter_map(|piece| std::str::from_utf8(piece).ok());
+    texts.filter_map(|piece| piece.trim_matches([' ', '\t']).split_once('='))
+}
+
+/// Cookie values may hold bytes that are no UTF-8 (RFC 6265 section 5.4 sends them as they were set). One such cookie,
+/// which any site of the domain can set, must not hide the others.
+fn pieces(headers: &HeaderMap) -> impl Iterator<Item = &[u8]> {
+    headers.get_all(COOKIE).iter().flat_map(|header| header.as_bytes().split(|byte| *byte == b';'))
 }
 
 #[cfg(test)]
@@ -211,5 +222,53 @@ mod tests {
             "countersign=z; c=\"q\"",
         ]);
         assert_eq!(names.upstream(&many), Upstream::Rest("_xsrf=2|a; theme=dark; c=\"q\"".into()));
+    }
+
+    #[test]
+    fn a_name_that_a_parent_domain_could_set_is_not_ours() {
+        let names = names();
+        for space in ["\u{a0}", "\u{85}", "\u{2000}", "\u{3000}", "\u{feff}"] {
+            let mut headers = sent(&["a=1"]);
+            let tossed = format!("{space}__Host-countersign=evil; __Host-countersign{space}=evil");
+            headers.append(COOKIE, http::HeaderValue::from_bytes(tossed.as_bytes()).expect("a header value"));
+            assert_eq!(names.find_session(&headers), Ok(None), "{space:?}");
+            headers.append(COOKIE, "__Host-countersign=good".parse().expect("a header value"));
+            assert_eq!(names.find_session(&headers), Ok(Some("good")), "{space:?}");
+        }
+        for near in ["__Host-countersign =x", "__Host-countersign\t=x", "__Host-countersign", "x__Host-countersign=x"] {
+            assert_eq!(names.find_session(&sent(&[near])), Ok(None), "{near:?}");
+        }
+        assert_eq!(names.find_session(&sent(&["\t __Host-countersign=x \t"])), Ok(Some("x")));
+        assert_eq!(names.find_session(&sent(&["__Host-countersign=\"x\""])), Ok(Some("\"x\"")));
+    }
+
+    #[test]
+    fn a_cookie_that_is_no_text_hides_no_other() {
+        let names = names();
+        let bytes = b"a=1; caf\xe9=\xff; __Host-countersign=x; __Host-countersign-flow-a=\xfe; b=2";
+        let headers =
+            std::iter::once((COOKIE, http::HeaderValue::from_bytes(bytes).expect("a header value"))).collect();
+        assert_eq!(names.find_session(&headers), Ok(Some("x")));
+        assert_eq!(names.flows(&headers), []);
+        assert_eq!(names.upstream(&headers), Upstream::Rest("a=1; b=2".into()));
+    }
+
+    #[test]
+    fn no_way_of_writing_it_brings_ours_to_the_workload() {
+        let names = names();
+        for hidden in [
+            "__Host-countersign = x",
+            "__HOST-COUNTERSIGN\t=x",
+            "__Host-countersign",
+            "a=1,__Host-countersign=x",
+            "a=1, __Host-countersign-flow-a=x",
+            "__Secure-countersign=x",
+            "countersign-FLOW-a=x",
+            ",countersign=x",
+        ] {
+            assert_eq!(names.upstream(&sent(&[hidden])), Upstream::Removed, "{hidden:?}");
+        }
+        let quoted = sent(&["a=\"; __Host-countersign=x; z=\""]);
+        assert_eq!(names.upstream(&quoted), Upstream::Rest("a=\"; z=\"".into()));
     }
 }

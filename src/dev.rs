@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderName;
@@ -25,6 +26,7 @@ use self::gateway::{DevGateway, GatewaySettings};
 use self::idp::{Client, DevIdp, User};
 use self::site::SiteSettings;
 use crate::clock::{Clock, SystemClock};
+use crate::config::Settings;
 use crate::entropy::{Entropy, SystemEntropy, random};
 use crate::secret::SecretText;
 use shim::Gateway;
@@ -55,31 +57,11 @@ pub async fn run(port: u16) -> anyhow::Result<()> {
         opened = Gateway::open(settings.clone()) => opened?,
         ended = &mut idp => return ended.context("the identity provider ended"),
     };
-    let site = site::router(
-        SiteSettings {
-            user: HeaderName::from_static(settings::USER_HEADER),
-            groups: HeaderName::from_static(settings::GROUPS_HEADER),
-            sign_out: format!("{}/sign_out", settings.path_prefix),
-        },
-        Arc::clone(&entropy),
-    )?;
-    let gateway = DevGateway::new(
-        GatewaySettings {
-            authority: public_url.authority().into(),
-            countersign: opened.main_address(),
-            check_prefix: settings.check_prefix,
-            path_prefix: settings.path_prefix,
-            identity_headers: settings.headers.into_iter().map(|(name, _)| name).collect(),
-            issuer: settings.token.issuer,
-            audience: settings::AUDIENCE.into(),
-        },
-        site,
-        entropy,
-    )?;
+    let gateway = gateway_and_site(&public_url, &settings, opened.main_address(), entropy)?;
     welcome(&public_url, port)?;
     tokio::select! {
         ended = opened.run(asked_to_stop()) => ended.context("Countersign ended"),
-        ended = async { axum::serve(front, gateway.router()).await } => ended.context("the gateway ended"),
+        ended = async { axum::serve(front, gateway).await } => ended.context("the gateway ended"),
         ended = idp => ended.context("the identity provider ended"),
     }
 }
@@ -94,6 +76,30 @@ pub fn users() -> Vec<User> {
         groups: groups.iter().map(|group| (*group).into()).collect(),
     };
     vec![user("ann", "Ann", &["ml", "admins"]), user("bob", "Bob", &["analysts"])]
+}
+
+fn gateway_and_site(
+    public_url: &Url,
+    settings: &Settings,
+    countersign: SocketAddr,
+    entropy: Arc<dyn Entropy>,
+) -> anyhow::Result<Router> {
+    let site_settings = SiteSettings {
+        user: HeaderName::from_static(settings::USER_HEADER),
+        groups: HeaderName::from_static(settings::GROUPS_HEADER),
+        sign_out: format!("{}/sign_out", settings.path_prefix),
+    };
+    let gateway_settings = GatewaySettings {
+        authority: public_url.authority().into(),
+        countersign,
+        check_prefix: settings.check_prefix.clone(),
+        path_prefix: settings.path_prefix.clone(),
+        identity_headers: settings.headers.iter().map(|(name, _)| name.clone()).collect(),
+        issuer: settings.token.issuer.clone(),
+        audience: settings::AUDIENCE.into(),
+    };
+    let site = site::router(site_settings, Arc::clone(&entropy))?;
+    Ok(DevGateway::new(gateway_settings, site, entropy)?.router())
 }
 
 async fn front_listener(port: u16) -> anyhow::Result<TcpListener> {

@@ -80,6 +80,14 @@ pub enum IdpError {
         /// What it said, and what to look at.
         reason: String,
     },
+    /// A renewal's answer is about somebody else than the session (OIDC Core section 12.2).
+    #[error("identity provider {provider} answered for another user: {reason}")]
+    ChangedUser {
+        /// Which one.
+        provider: ProviderId,
+        /// What differs.
+        reason: String,
+    },
     /// The tokens are good, but what they say of the user cannot be used: no user claim, an unverified address, …
     #[error("identity provider {provider} gave no usable identity: {reason}")]
     UnusableIdentity {

@@ -1,1 +1,133 @@
-//! A browser's way in and out: start, callback, sign-out.
+//! A browser's way in and out: start, callback, sign-out. It knows no HTTP framework and renders nothing.
+
+mod callback;
+mod error;
+mod flow;
+mod sign_out;
+mod start;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cookie::Cookie;
+use http::HeaderMap;
+
+use crate::clock::Clock;
+use crate::config::Settings;
+use crate::cookie::CookieNames;
+use crate::entropy::Entropy;
+use crate::identity::ProviderId;
+use crate::idp::Provider;
+use crate::return_to::{Origins, ReturnTo};
+use crate::seal::SessionKeys;
+use crate::session::{Live, SessionCookie, Sessions, StoreError};
+
+pub use callback::Arrived;
+pub use error::LoginError;
+pub use sign_out::{CrossSite, SignedOut};
+pub use start::{Choice, StartQuery, Started};
+
+/// Signs browsers in and out.
+pub struct Login {
+    providers: Vec<Arc<Provider>>,
+    sessions: Arc<Sessions>,
+    keys: Arc<SessionKeys>,
+    cookies: CookieNames,
+    origins: Origins,
+    prefix: String,
+    max_age: Duration,
+    renew_every: Duration,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+}
+
+/// Where a browser goes next, and which cookies it gets.
+#[derive(Clone, Debug)]
+pub struct Onward {
+    /// The URL; relative only where the provider's authorization URL is configured so.
+    pub location: String,
+    /// To be set, in this order.
+    pub cookies: Vec<Cookie<'static>>,
+}
+
+/// What a signed-in browser is found by.
+#[derive(Clone, Debug)]
+pub(crate) struct SignedInBrowser {
+    cookie: SessionCookie,
+    live: Arc<Live>,
+}
+
+impl Login {
+    /// A login by these settings.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        providers: Vec<Arc<Provider>>,
+        sessions: Arc<Sessions>,
+        keys: Arc<SessionKeys>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            providers,
+            sessions,
+            keys,
+            cookies: CookieNames::new(&settings.cookie),
+            origins: Origins::new(settings.public_url.clone(), settings.hosts.iter().cloned()),
+            prefix: settings.path_prefix.clone(),
+            max_age: settings.session.max_age,
+            renew_every: settings.session.renew_every,
+            clock,
+            entropy,
+        }
+    }
+
+    /// The session of whoever asks, if there is one.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn session(&self, headers: &HeaderMap) -> Result<Option<Arc<Live>>, StoreError> {
+        Ok(self.signed_in(headers).await?.map(|browser| browser.live))
+    }
+
+    /// Where a browser goes that has lost its way but may be signed in: the front page of the public URL.
+    #[must_use]
+    pub fn home(&self) -> &str {
+        self.origins.home().as_str()
+    }
+
+    /// `rd`, if it leads to one of our origins; else the front page.
+    #[must_use]
+    pub fn return_to(&self, rd: Option<&str>) -> ReturnTo {
+        let asked = rd.filter(|rd| !rd.is_empty()).map(|rd| ReturnTo::parse(rd, &self.origins));
+        match asked {
+            Some(Ok(there)) => there,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "a return address was not followed");
+                ReturnTo::home(&self.origins)
+            }
+            None => ReturnTo::home(&self.origins),
+        }
+    }
+
+    async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedInBrowser>, StoreError> {
+        let proven =
+            self.cookies.find_session(headers).ok().flatten().and_then(|value| self.sessions.prove(value).ok());
+        let Some(cookie) = proven else { return Ok(None) };
+        Ok(self.sessions.find(&cookie).await?.map(|live| SignedInBrowser { cookie, live }))
+    }
+
+    fn provider(&self, id: &ProviderId) -> Option<&Arc<Provider>> {
+        self.providers.iter().find(|provider| provider.id() == id)
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix)
+    }
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Login").finish_non_exhaustive()
+    }
+}

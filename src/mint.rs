@@ -16,6 +16,7 @@ use crate::entropy::{Entropy, random};
 use crate::identity::{GroupName, Identity};
 use crate::jose::JoseError;
 use crate::keyring::Keyring;
+use crate::metrics::Metrics;
 
 /// Mints RC tokens.
 pub struct Mint {
@@ -23,6 +24,7 @@ pub struct Mint {
     settings: TokenSettings,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
+    metrics: Arc<Metrics>,
 }
 
 /// What a token says of the sign-in behind it.
@@ -98,8 +100,9 @@ impl Mint {
         settings: TokenSettings,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
+        metrics: Arc<Metrics>,
     ) -> Self {
-        Self { keyring, settings, clock, entropy }
+        Self { keyring, settings, clock, entropy, metrics }
     }
 
     /// Mints a token for `audience`, or for the configured audience.
@@ -138,6 +141,7 @@ impl Mint {
         }
         let text = if self.settings.header == AUTHORIZATION { format!("Bearer {token}") } else { token };
         let header_value = HeaderValue::try_from(text).map_err(|_| JoseError::NotJson)?;
+        self.metrics.token_minted();
         Ok(RcToken { header_value, fresh_until: now.plus(expires_at.since(now) / 2), expires_at })
     }
 }

@@ -1,1 +1,228 @@
-//! Renewal: one at a time for each session, finished even if nobody waits for it.
+//! Renewal: the identity is read anew at its provider, one renewal a session at a time, finished though the request
+//! that noticed it has gone. It answers no request: others go on with what they have.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::mpsc;
+
+use crate::audit;
+use crate::clock::{Clock, UnixTime};
+use crate::config::SessionSettings;
+use crate::idp::{IdpError, Provider, SignedIn};
+use crate::rules::admitted;
+use crate::session::{Live, NewSession, Replaced, SessionCookie, Sessions, StoreKey};
+
+/// How many sessions may wait for their renewal; further ones ask again with their next request.
+const WAITING: usize = 4_096;
+
+/// How many renewals run at a time.
+const AT_A_TIME: usize = 32;
+
+/// How long after a renewal that could not be finished the next one is tried.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// Providers whose tokens live for seconds are not asked more often than this.
+const AT_LEAST: Duration = Duration::from_secs(30);
+
+/// A session whose renewal is due. It carries the cookie: the provider's tokens open with nothing else.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The cookie of the request that noticed it.
+    pub cookie: SessionCookie,
+    /// The session as that request saw it.
+    pub live: Arc<Live>,
+}
+
+/// Takes due sessions over from requests, each once.
+#[derive(Clone, Debug)]
+pub struct Renewals {
+    queue: mpsc::Sender<Due>,
+    known: Known,
+}
+
+/// Which sessions are being renewed, or are not to be tried again yet.
+type Known = Arc<Mutex<HashMap<StoreKey, State>>>;
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    UnderWay,
+    NotBefore(UnixTime),
+}
+
+/// Renews. Its [`Refresher::run`] belongs to a task of its own.
+pub struct Refresher {
+    due: mpsc::Receiver<Due>,
+    known: Known,
+    renewing: Renewing,
+}
+
+struct Renewing {
+    sessions: Arc<Sessions>,
+    providers: Vec<Arc<Provider>>,
+    clock: Arc<dyn Clock>,
+    renew_every: Duration,
+}
+
+/// The two ends: what requests hold, and what works.
+#[must_use]
+pub fn renewals(
+    sessions: Arc<Sessions>,
+    providers: Vec<Arc<Provider>>,
+    clock: Arc<dyn Clock>,
+    settings: &SessionSettings,
+) -> (Renewals, Refresher) {
+    let (queue, due) = mpsc::channel(WAITING);
+    let known = Known::default();
+    let renewing = Renewing { sessions, providers, clock, renew_every: settings.renew_every };
+    (Renewals { queue, known: Arc::clone(&known) }, Refresher { due, known, renewing })
+}
+
+/// When a session with these tokens is due: `renew_every` from `now`, or when they expire if that is sooner; never if
+/// there is nothing to renew with.
+#[must_use]
+pub fn renew_at(signed_in: &SignedIn, now: UnixTime, renew_every: Duration) -> UnixTime {
+    if signed_in.tokens.refresh_token.is_none() {
+        return UnixTime::MAX;
+    }
+    let by_rule = now.plus(renew_every);
+    signed_in.tokens_expire_at.map_or(by_rule, |expiry| by_rule.min(expiry.max(now.plus(AT_LEAST))))
+}
+
+impl Renewals {
+    /// Takes a due session over, unless that has been done already.
+    pub fn hand_over(&self, due: Due, now: UnixTime) {
+        let key = due.cookie.key;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        match known.entry(key) {
+            Entry::Occupied(mut entry) => match *entry.get() {
+                State::NotBefore(time) if time <= now => {
+                    entry.insert(State::UnderWay);
+                }
+                _ => return,
+            },
+            Entry::Vacant(entry) => {
+                entry.insert(State::UnderWay);
+            }
+        }
+        if self.queue.try_send(due).is_err() {
+            known.remove(&key);
+        }
+    }
+}
+
+impl Refresher {
+    /// Renews what is handed over until all [`Renewals`] are gone, and finishes what it has begun.
+    pub async fn run(mut self) {
+        let mut running = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                due = self.due.recv(), if running.len() < AT_A_TIME => match due {
+                    Some(due) => running.push(self.renewing.one(due)),
+                    None => break,
+                },
+                Some((key, outcome)) = running.next() => settle(&self.known, key, outcome, self.renewing.clock.now()),
+            }
+        }
+        while running.next().await.is_some() {}
+    }
+}
+
+impl std::fmt::Debug for Refresher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Refresher").finish_non_exhaustive()
+    }
+}
+
+/// What became of a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// The session is renewed, or has ended: nothing is left to do.
+    Settled,
+    /// It goes on as it is, for now.
+    TryAgain,
+}
+
+fn settle(known: &Known, key: StoreKey, outcome: Outcome, now: UnixTime) {
+    let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+    match outcome {
+        Outcome::Settled => known.remove(&key),
+        Outcome::TryAgain => {
+            // Sessions that nobody uses any more would pile up here: pauses that are over mean nothing.
+            known.retain(|_, state| !matches!(state, State::NotBefore(time) if *time <= now));
+            known.insert(key, State::NotBefore(now.plus(PAUSE)))
+        }
+    };
+}
+
+impl Renewing {
+    async fn one(&self, due: Due) -> (StoreKey, Outcome) {
+        (due.cookie.key, self.renew(&due).await)
+    }
+
+    async fn renew(&self, due: &Due) -> Outcome {
+        let session = &due.live.session;
+        let identity = &session.identity;
+        let Some(provider) = self.providers.iter().find(|provider| *provider.id() == identity.provider) else {
+            return self.end(due, "its provider is not configured any more").await;
+        };
+        let Ok(tokens) = self.sessions.tokens(&due.cookie, &due.live) else {
+            return self.end(due, "its tokens cannot be opened").await;
+        };
+        let renewed = match provider.renew(&tokens, identity).await {
+            Ok(renewed) => renewed,
+            Err(error) if ends_session(&error) => return self.end(due, &error.to_string()).await,
+            Err(error) => {
+                tracing::warn!(user = %identity.user, provider = %identity.provider, %error, "renewal failed; the session goes on");
+                return Outcome::TryAgain;
+            }
+        };
+        if let Err(reason) = admitted(&provider.settings().identity.admit, &renewed.identity) {
+            return self.end(due, &reason.to_string()).await;
+        }
+        self.keep(due, renewed).await
+    }
+
+    async fn keep(&self, due: &Due, renewed: SignedIn) -> Outcome {
+        let renew_at = renew_at(&renewed, self.clock.now(), self.renew_every);
+        let SignedIn { identity, tokens, provider_sid, .. } = renewed;
+        let groups_changed = identity.groups != due.live.session.identity.groups;
+        let row = NewSession { identity, tokens, provider_sid, renew_at };
+        match self.sessions.renew(&due.cookie, &due.live, row).await {
+            Ok(Replaced::Done(_)) => {
+                let user = &due.live.session.identity.user;
+                tracing::debug!(%user, sid = due.live.session.sid, groups_changed, "session renewed");
+                Outcome::Settled
+            }
+            // Somebody else renewed it, or it has ended: what they wrote holds.
+            Ok(Replaced::Superseded | Replaced::Gone) => Outcome::Settled,
+            Err(error) => {
+                tracing::warn!(%error, "a renewed session could not be kept");
+                Outcome::TryAgain
+            }
+        }
+    }
+
+    async fn end(&self, due: &Due, reason: &str) -> Outcome {
+        let session = &due.live.session;
+        match self.sessions.end(due.cookie.key).await {
+            Ok(_) => {
+                audit::revocation(&session.identity, &session.sid, reason);
+                Outcome::Settled
+            }
+            Err(error) => {
+                tracing::warn!(%error, reason, "a session that must end could not be ended");
+                Outcome::TryAgain
+            }
+        }
+    }
+}
+
+/// Whether a failed renewal ends the session. A provider that cannot be reached, or answers nonsense, does not.
+const fn ends_session(error: &IdpError) -> bool {
+    matches!(error, IdpError::GrantRefused { .. } | IdpError::ChangedUser { .. } | IdpError::UnusableIdentity { .. })
+}

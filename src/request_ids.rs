@@ -40,6 +40,13 @@ impl RequestIds {
     pub fn trace_id(&self) -> Option<&str> {
         self.traceparent.as_ref().and_then(|value| trace_id_of(value.as_bytes()))
     }
+
+    /// The span of the request: every line logged within carries its names.
+    #[must_use]
+    pub fn span(&self) -> tracing::Span {
+        // At the level of errors, so that no filter that lets a line through takes its names away.
+        tracing::error_span!("request", request_id = self.request_id(), trace_id = self.trace_id())
+    }
 }
 
 fn is_sane(value: &[u8]) -> bool {

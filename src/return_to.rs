@@ -2,7 +2,7 @@
 
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
-use url::Url;
+use url::{Position, Url};
 
 /// A place of ours: an absolute URL whose origin is one of the configured ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,10 +39,15 @@ impl Origins {
         &self.0[0]
     }
 
-    /// The origin whose `host[:port]` is `authority`, as in a `Host` header (letter case does not count).
+    /// The origin whose `host[:port]` is `authority`, as in a `Host` header (letter case does not count, and neither
+    /// does the scheme's own port).
     #[must_use]
     pub fn of_authority(&self, authority: &str) -> Option<&Url> {
-        self.0.iter().find(|origin| origin.authority().eq_ignore_ascii_case(authority))
+        self.0.iter().find(|origin| {
+            let default = if origin.scheme() == "https" { ":443" } else { ":80" };
+            let short = authority.strip_suffix(default).filter(|_| origin.port().is_none()).unwrap_or(authority);
+            origin.authority().eq_ignore_ascii_case(short)
+        })
     }
 
     fn hold(&self, url: &Url) -> bool {
@@ -83,6 +88,10 @@ impl ReturnTo {
         } else {
             return Err(ReturnToError::Elsewhere);
         };
+        // Encoding what was not encoded makes it longer, and a flow's cookie must hold it.
+        if url[Position::BeforePath..].len() > Self::MAX_BYTES {
+            return Err(ReturnToError::TooLong);
+        }
         let anonymous = url.username().is_empty() && url.password().is_none();
         if anonymous && origins.hold(&url) { Ok(Self(url)) } else { Err(ReturnToError::Elsewhere) }
     }
@@ -152,5 +161,58 @@ mod tests {
     fn dots_cannot_climb_out_of_the_origin() {
         let there = ReturnTo::parse("/..//evil.example", &origins());
         assert_eq!(there.as_ref().map(ReturnTo::as_str), Ok("https://mesh.example.com//evil.example"));
+    }
+
+    #[test]
+    fn what_a_browser_reads_is_what_was_proven() {
+        for (rd, there) in [
+            ("/%252fevil.example", Ok("https://mesh.example.com/%252fevil.example")),
+            ("/.//evil.example", Ok("https://mesh.example.com//evil.example")),
+            ("/#//evil.example", Ok("https://mesh.example.com/#//evil.example")),
+            ("https://@mesh.example.com/x", Ok("https://mesh.example.com/x")),
+            ("https:///mesh.example.com/x", Ok("https://mesh.example.com/x")),
+            ("https://mesh%2eexample.com/", Ok("https://mesh.example.com/")),
+            ("https://mesh.example.com%2eevil.example/", Err(ReturnToError::Elsewhere)),
+            ("https://mesh.example.com./", Err(ReturnToError::Elsewhere)),
+            ("https://evil.example#@mesh.example.com/", Err(ReturnToError::Elsewhere)),
+            ("https://evil.example?@mesh.example.com/", Err(ReturnToError::Elsewhere)),
+            ("https:///evil.example/mesh.example.com", Err(ReturnToError::Elsewhere)),
+            ("HTTPS://mesh.example.com/", Err(ReturnToError::Elsewhere)),
+            (" //evil.example", Err(ReturnToError::Elsewhere)),
+            ("https://mesh.example.com\\@evil.example/", Err(ReturnToError::Ambiguous)),
+            ("https://mesh.example.com%5c.evil.example/", Err(ReturnToError::Ambiguous)),
+            ("https://mesh.example.com%00.evil.example/", Err(ReturnToError::Ambiguous)),
+            ("/%0d%0aset-cookie:x", Err(ReturnToError::Ambiguous)),
+            ("/?x=\u{85}", Err(ReturnToError::Ambiguous)),
+        ] {
+            assert_eq!(
+                ReturnTo::parse(rd, &origins()).as_ref().map(ReturnTo::as_str),
+                there.as_ref().copied(),
+                "{rd:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_grows_too_long_by_encoding_is_refused() {
+        assert_eq!(ReturnTo::parse(&format!("/{}", "ö".repeat(400)), &origins()), Err(ReturnToError::TooLong));
+        assert!(ReturnTo::parse(&format!("/{}", "a".repeat(1023)), &origins()).is_ok());
+    }
+
+    #[test]
+    fn a_host_header_finds_its_origin() {
+        let origins = origins();
+        for (authority, found) in [
+            ("mesh.example.com", Some("https://mesh.example.com/")),
+            ("MESH.example.com:443", Some("https://mesh.example.com/")),
+            ("lab.example.com:8443", Some("https://lab.example.com:8443/")),
+            ("lab.example.com:8443:443", None),
+            ("lab.example.com", None),
+            ("mesh.example.com:80", None),
+            ("mesh.example.com.evil.example", None),
+            ("", None),
+        ] {
+            assert_eq!(origins.of_authority(authority).map(Url::as_str), found, "{authority}");
+        }
     }
 }

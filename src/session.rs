@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 pub(crate) mod conformance;
+mod counted;
 mod embedded;
 mod endings;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod sessions;
 mod store;
 mod touches;
 
+pub use counted::Counted;
 pub use embedded::Embedded;
 pub use live::Live;
 pub use row::Session;

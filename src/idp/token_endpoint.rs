@@ -3,13 +3,15 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreErrorResponseType, CoreGenderClaim, CoreJsonWebKey,
     CoreJweContentEncryptionAlgorithm, CoreJwsSigningAlgorithm, CoreRevocableToken, CoreRevocationErrorResponse,
     CoreTokenIntrospectionResponse, CoreTokenType,
 };
 use openidconnect::{
-    AccessToken, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyAdditionalClaims,
+    AccessToken, AsyncHttpClient, AuthType, AuthorizationCode, Client, ClientId, ClientSecret, EmptyAdditionalClaims,
     EmptyExtraTokenFields, EndpointNotSet, EndpointSet, ErrorResponse, HttpRequest, HttpResponse, IdToken, IssuerUrl,
     JsonWebKeySet, OAuth2TokenResponse, PkceCodeVerifier, RefreshToken, RequestTokenError, RevocationUrl, Scope,
     StandardErrorResponse, StandardTokenResponse, TokenResponse, TokenUrl,
@@ -41,6 +43,21 @@ pub(super) struct TokenEndpoint<'a> {
     pub(super) outbound: &'a Outbound,
 }
 
+/// The library's way out: calls the endpoint, whatever address the library believes in.
+struct Calling<'a> {
+    endpoint: TokenEndpoint<'a>,
+    operation: &'static str,
+}
+
+impl<'c> AsyncHttpClient<'c> for Calling<'_> {
+    type Error = CallError;
+    type Future = BoxFuture<'c, Result<HttpResponse, CallError>>;
+
+    fn call(&'c self, request: HttpRequest) -> Self::Future {
+        self.endpoint.send(self.operation, request).boxed()
+    }
+}
+
 impl TokenEndpoint<'_> {
     /// Exchanges a code. `redirect_uri` is sent exactly so, relative or not.
     pub(super) async fn exchange(
@@ -50,7 +67,7 @@ impl TokenEndpoint<'_> {
         redirect_uri: &str,
     ) -> Result<Granted, Trouble> {
         let client = self.client()?;
-        let http = |request: HttpRequest| self.send("token", request);
+        let http = Calling { endpoint: *self, operation: "token" };
         // The library's redirect type refuses relative ones, so it is left unset and added by name.
         let answer = client
             .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
@@ -64,7 +81,7 @@ impl TokenEndpoint<'_> {
     /// Exchanges a refresh token.
     pub(super) async fn refresh(&self, refresh_token: &SecretText) -> Result<Granted, Trouble> {
         let client = self.client()?;
-        let http = |request: HttpRequest| self.send("refresh", request);
+        let http = Calling { endpoint: *self, operation: "refresh" };
         let refresh_token = RefreshToken::new(refresh_token.expose().to_owned());
         let answer = client.exchange_refresh_token(&refresh_token).request_async(&http).await;
         answer.map_err(|error| self.trouble("refresh", error))?.granted()
@@ -77,7 +94,7 @@ impl TokenEndpoint<'_> {
         let place = RevocationUrl::new("https://revocation.invalid/".to_owned());
         let place = place.map_err(|error| Trouble::Misconfigured(error.to_string()))?;
         let client = self.client()?.set_revocation_url(place);
-        let http = |request: HttpRequest| self.send("revocation", request);
+        let http = Calling { endpoint: *self, operation: "revocation" };
         let refresh = tokens.refresh_token.as_ref().map(|token| RefreshToken::new(token.expose().to_owned()).into());
         let access: CoreRevocableToken = AccessToken::new(tokens.access_token.expose().to_owned()).into();
         let mut first_trouble = Ok(());

@@ -12,6 +12,7 @@ pub(super) enum Trouble {
     GrantRefused(String),
     Misconfigured(String),
     UnusableIdentity(String),
+    ChangedUser(String),
 }
 
 impl Trouble {
@@ -30,6 +31,7 @@ impl Trouble {
             Self::GrantRefused(reason) => IdpError::GrantRefused { provider, reason },
             Self::Misconfigured(reason) => IdpError::Misconfigured { provider, reason },
             Self::UnusableIdentity(reason) => IdpError::UnusableIdentity { provider, reason },
+            Self::ChangedUser(reason) => IdpError::ChangedUser { provider, reason },
         }
     }
 
@@ -40,7 +42,8 @@ impl Trouble {
             | Self::Misbehaved(reason)
             | Self::GrantRefused(reason)
             | Self::Misconfigured(reason)
-            | Self::UnusableIdentity(reason) => reason,
+            | Self::UnusableIdentity(reason)
+            | Self::ChangedUser(reason) => reason,
         }
     }
 }

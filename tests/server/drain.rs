@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use crate::peer::{GREETING, PATIENCE, answer, say, start, until_closed, way_out};
 
-const LONG: Duration = Duration::from_secs(3600);
+const LONG: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(100);
 
 #[tokio::test]
@@ -44,9 +44,9 @@ async fn the_lame_duck_serves_whoever_comes_and_asks_to_close() {
     let mut new = TcpStream::connect(server.address).await.expect("a new connection");
     for socket in [&mut kept, &mut new] {
         say(socket, GREETING).await;
-        let served = answer(socket).await;
-        assert!(served.starts_with("HTTP/1.1 200 OK\r\n"), "{served}");
-        assert!(served.contains("connection: close\r\n"), "{served}");
+        let greeting = answer(socket).await;
+        assert!(greeting.starts_with("HTTP/1.1 200 OK\r\n"), "{greeting}");
+        assert!(greeting.contains("connection: close\r\n"), "{greeting}");
         assert_eq!(until_closed(socket).await, b"");
     }
     running.abort();

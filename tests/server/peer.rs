@@ -17,25 +17,25 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// Longer than anything here takes; a test that gets there has failed.
-pub const PATIENCE: Duration = Duration::from_secs(20);
-pub const GREETING: &str = "GET /hello HTTP/1.1\r\nhost: here\r\n\r\n";
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const GREETING: &str = "GET /hello HTTP/1.1\r\nhost: here\r\n\r\n";
 
-pub struct Server {
-    pub address: SocketAddr,
-    pub shutdown: Shutdown,
-    pub drain: Drain,
-    pub task: JoinHandle<()>,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) drain: Drain,
+    pub(crate) task: JoinHandle<()>,
     /// Counts the requests to `/slow` that have begun.
-    pub begun: Arc<Semaphore>,
+    pub(crate) begun: Arc<Semaphore>,
     /// Lets one request to `/slow` end.
-    pub release: Arc<Notify>,
+    pub(crate) release: Arc<Notify>,
 }
 
-pub async fn start(limits: Limits) -> Server {
+pub(crate) async fn start(limits: Limits) -> Server {
     start_with(limits, None).await
 }
 
-pub async fn start_with(limits: Limits, tls: Option<Arc<rustls::ServerConfig>>) -> Server {
+pub(crate) async fn start_with(limits: Limits, tls: Option<Arc<rustls::ServerConfig>>) -> Server {
     let (begun, release) = (Arc::new(Semaphore::new(0)), Arc::new(Notify::new()));
     let (begun_here, release_here) = (Arc::clone(&begun), Arc::clone(&release));
     let slow = move || async move {
@@ -55,32 +55,28 @@ pub async fn start_with(limits: Limits, tls: Option<Arc<rustls::ServerConfig>>) 
 }
 
 impl Server {
-    pub async fn connect(&self) -> TcpStream {
+    pub(crate) async fn connect(&self) -> TcpStream {
         TcpStream::connect(self.address).await.expect("a connection")
     }
 
     /// Sends one request on a connection of its own and reads to the end.
-    pub async fn ask(&self, request: &str) -> String {
+    pub(crate) async fn ask(&self, request: &str) -> String {
         let mut socket = self.connect().await;
         socket.write_all(request.as_bytes()).await.expect("it is sent");
         answer(&mut socket).await
     }
 
     /// Begins a request that lasts until it is released.
-    pub async fn begin_slow(&self) -> TcpStream {
+    pub(crate) async fn begin_slow(&self) -> TcpStream {
         let mut socket = self.connect().await;
         socket.write_all(b"GET /slow HTTP/1.1\r\nhost: here\r\n\r\n").await.expect("it is sent");
         timeout(PATIENCE, self.begun.acquire()).await.expect("it begins").expect("open").forget();
         socket
     }
-
-    pub async fn ended(self) {
-        timeout(PATIENCE, self.task).await.expect("the server ends").expect("no panic");
-    }
 }
 
 /// One answer: headers and as much body as they promise.
-pub async fn answer<S: AsyncRead + Unpin>(socket: &mut S) -> String {
+pub(crate) async fn answer<S: AsyncRead + Unpin>(socket: &mut S) -> String {
     let mut text = Vec::new();
     let whole = async { while !is_whole(&text) && socket.read_buf(&mut text).await.expect("it can be read") > 0 {} };
     timeout(PATIENCE, whole).await.expect("an answer");
@@ -95,17 +91,17 @@ fn is_whole(bytes: &[u8]) -> bool {
 }
 
 /// Whatever comes until the peer hangs up.
-pub async fn until_closed<S: AsyncRead + Unpin>(socket: &mut S) -> Vec<u8> {
+pub(crate) async fn until_closed<S: AsyncRead + Unpin>(socket: &mut S) -> Vec<u8> {
     let mut bytes = Vec::new();
     // Being reset is being closed, too.
     let _ = timeout(PATIENCE, socket.read_to_end(&mut bytes)).await.expect("the server hangs up");
     bytes
 }
 
-pub async fn say<S: AsyncWrite + Unpin>(socket: &mut S, text: &str) {
+pub(crate) async fn say<S: AsyncWrite + Unpin>(socket: &mut S, text: &str) {
     socket.write_all(text.as_bytes()).await.expect("it is sent");
 }
 
-pub const fn way_out(lame_duck: Duration, deadline: Duration) -> ShutdownSettings {
+pub(crate) const fn way_out(lame_duck: Duration, deadline: Duration) -> ShutdownSettings {
     ShutdownSettings { lame_duck, deadline }
 }

@@ -249,6 +249,7 @@ fn colours_are_told_apart_in_light_and_dark() {
             ("ink", "tint", 4.5),
             ("soft", "sheet", 4.5),
             ("soft", "ground", 4.5),
+            ("soft", "glow", 4.5),
             ("accent", "sheet", 4.5),
             ("on-accent", "accent", 4.5),
             ("on-accent", "accent-strong", 4.5),

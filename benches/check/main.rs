@@ -1,0 +1,96 @@
+//! What a signed-in check costs over a real socket, against an empty axum handler that returns the very same headers.
+//!
+//! Layout, for two cores: each server has a runtime of one worker thread in this process, the load comes from one
+//! spinning thread in a process of its own, and only one of the servers is under load at a time. The rounds alternate:
+//! empty, check, empty again; the two empty ones are the control, and a machine on which they differ measures nothing.
+//!
+//! `cargo bench --bench check -- [--rounds N] [--seconds S] [--connections C]`
+//! ends with 0 if the limits are met, 1 if they are missed, 2 if the run is void.
+
+#![expect(clippy::print_stdout, reason = "the figures are what it is for")]
+#![expect(clippy::disallowed_methods, reason = "it builds servers as `app` does")]
+
+mod allocations;
+mod house;
+mod load;
+mod report;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use house::Server;
+use load::Pace;
+use report::{Round, Rounds};
+
+/// What is measured, and for how long.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    rounds: usize,
+    seconds: f64,
+    connections: usize,
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if arguments.first().is_some_and(|word| word == "generate") {
+        load::generate(&arguments[1..]);
+        return ExitCode::SUCCESS;
+    }
+    let plan = Plan {
+        rounds: option(&arguments, "--rounds", 5).max(5),
+        seconds: f64::from(option::<u32>(&arguments, "--seconds", 3)),
+        connections: option(&arguments, "--connections", 32),
+    };
+
+    let subject = house::Subject::open();
+    let headers = subject.answer_headers();
+    let request = subject.request().to_owned();
+    let servers = [
+        Server::start("empty-one", || house::empty_server(headers.clone())),
+        Server::start("check", || subject.server()),
+        Server::start("empty-two", || house::empty_server(headers.clone())),
+    ];
+    println!("check: {} bytes asked, {} bytes answered", request.len(), servers[1].probe(&request));
+    println!("empty: {} bytes answered", servers[0].probe(&request));
+
+    println!("\nsaturation, {} connections, {} s a round", plan.connections, plan.seconds);
+    let saturation = alternate(&servers, &request, plan, Pace::Closed, |load| load.rate);
+    let rate = saturation.median(1) / 2.0;
+    println!("\np99 at {rate:.0} requests a second, latency from the intended time of sending, in microseconds");
+    let latency = alternate(&servers, &request, plan, Pace::Open(rate), |load| load.p99.as_secs_f64() * 1e6);
+
+    println!();
+    let check = allocations::of(subject.server(), &request);
+    let empty = allocations::of(house::empty_server(headers), &request);
+    println!("allocations a check: {} bytes in {} pieces", check.bytes, check.pieces);
+    println!("allocations, empty:  {} bytes in {} pieces", empty.bytes, empty.pieces);
+    report::judge(&saturation, &latency)
+}
+
+fn alternate(
+    servers: &[Server; 3],
+    request: &str,
+    plan: Plan,
+    pace: Pace,
+    figure: impl Fn(&load::Load) -> f64,
+) -> Rounds {
+    let mut rounds = Rounds::default();
+    for number in 1..=plan.rounds {
+        let mut round = Round::default();
+        for (index, server) in servers.iter().enumerate() {
+            let busy_before = server.busy();
+            let load =
+                load::put(server.address, request, pace, plan.connections, Duration::from_secs_f64(plan.seconds));
+            round.busy[index] = server.busy().saturating_sub(busy_before).as_secs_f64() / load.took.as_secs_f64();
+            round.figures[index] = figure(&load);
+        }
+        println!("  round {number}: {round}");
+        rounds.push(round);
+    }
+    rounds
+}
+
+fn option<T: std::str::FromStr>(arguments: &[String], name: &str, otherwise: T) -> T {
+    let place = arguments.iter().position(|argument| argument == name);
+    place.and_then(|place| arguments.get(place + 1)?.parse().ok()).unwrap_or(otherwise)
+}

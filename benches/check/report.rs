@@ -1,0 +1,118 @@
+//! From rounds to ratios, and whether they mean anything.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// The least throughput and the most p99, against the empty handler.
+const THROUGHPUT_LIMIT: f64 = 0.80;
+const LATENCY_LIMIT: f64 = 1.5;
+/// How far the two empty handlers may differ: in the median, and in any one round.
+const THROUGHPUT_NOISE: (f64, f64) = (0.05, 0.20);
+const LATENCY_NOISE: (f64, f64) = (0.15, 1.0);
+/// The least share of its core that a saturated server uses; below, the load was what gave out.
+const SATURATED: f64 = 0.85;
+
+/// The three servers' figures of one round: empty, check, empty.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Round {
+    pub(crate) figures: [f64; 3],
+    /// Which share of a core each server's thread used.
+    pub(crate) busy: [f64; 3],
+}
+
+impl Round {
+    /// The check against the mean of the empty handlers around it.
+    fn check(&self) -> f64 {
+        self.figures[1] / f64::midpoint(self.figures[0], self.figures[2])
+    }
+
+    fn control(&self) -> f64 {
+        self.figures[2] / self.figures[0]
+    }
+}
+
+impl fmt::Display for Round {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [one, check, two] = self.figures;
+        write!(f, "empty {one:.0}, check {check:.0}, empty {two:.0}; check/empty {:.3}, ", self.check())?;
+        write!(f, "control {:.3}; busy {:.0?} %", self.control(), self.busy.map(|share| share * 100.0))
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Rounds(Vec<Round>);
+
+impl Rounds {
+    pub(crate) fn push(&mut self, round: Round) {
+        self.0.push(round);
+    }
+
+    /// The median of one server's figures.
+    pub(crate) fn median(&self, server: usize) -> f64 {
+        Spread::of(self.0.iter().map(|round| round.figures[server])).median
+    }
+
+    fn check(&self) -> Spread {
+        Spread::of(self.0.iter().map(Round::check))
+    }
+
+    fn control(&self) -> Spread {
+        Spread::of(self.0.iter().map(Round::control))
+    }
+
+    fn least_busy(&self) -> f64 {
+        self.0.iter().flat_map(|round| round.busy).fold(f64::INFINITY, f64::min)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Spread {
+    least: f64,
+    median: f64,
+    most: f64,
+}
+
+impl Spread {
+    fn of(values: impl Iterator<Item = f64>) -> Self {
+        let mut values: Vec<f64> = values.collect();
+        values.sort_by(f64::total_cmp);
+        Self { least: values[0], median: values[values.len() / 2], most: values[values.len() - 1] }
+    }
+
+    /// Whether a control is near enough to 1.
+    fn is_quiet(&self, (median, any): (f64, f64)) -> bool {
+        let off = |ratio: f64| ratio.max(1.0 / ratio) - 1.0;
+        off(self.median) <= median && off(self.least).max(off(self.most)) <= any
+    }
+}
+
+impl fmt::Display for Spread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} (median; {:.3} to {:.3})", self.median, self.least, self.most)
+    }
+}
+
+/// Prints the ratios; 0 if the limits are met, 1 if not, 2 if nobody can tell.
+pub(crate) fn judge(saturation: &Rounds, latency: &Rounds) -> ExitCode {
+    println!("\nthroughput, check/empty:    {}, limit {THROUGHPUT_LIMIT:.2} at least", saturation.check());
+    println!("throughput, control:        {}", saturation.control());
+    println!("p99 at half, check/empty:   {}, limit {LATENCY_LIMIT:.2} at most", latency.check());
+    println!("p99 at half, control:       {}", latency.control());
+    let noisy = !saturation.control().is_quiet(THROUGHPUT_NOISE) || !latency.control().is_quiet(LATENCY_NOISE);
+    let idle = saturation.least_busy() < SATURATED;
+    if noisy {
+        println!("VOID: the two empty handlers differ; the machine is doing something else");
+    }
+    if idle {
+        println!("VOID: at saturation a server used {:.0} % of its core", saturation.least_busy() * 100.0);
+    }
+    if noisy || idle {
+        return ExitCode::from(2);
+    }
+    if saturation.check().median < THROUGHPUT_LIMIT || latency.check().median > LATENCY_LIMIT {
+        println!("MISSED");
+        return ExitCode::from(1);
+    }
+    println!("MET");
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,114 @@
+//! The headers that are ours: an allow sets each of them or takes it away, in every spelling, on every path.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue};
+
+use super::pass::Pass;
+use crate::config::{IdentityField, Settings};
+use crate::identity::Identity;
+
+const TRANSACTION_TOKEN: HeaderName = HeaderName::from_static("txn-token");
+
+/// The names that we own, and how an identity fills them.
+pub(super) struct OwnedHeaders {
+    /// What a workload reads: the configured identity headers.
+    identity: Vec<(HeaderName, IdentityField)>,
+    /// What carries the RC token.
+    pub(super) token: HeaderName,
+    /// All names that are ours.
+    names: BTreeSet<String>,
+    /// The same with underscores in the place of dashes: WSGI servers fold the two into one variable.
+    underscored: Vec<String>,
+    nothing_set: Arc<Pass>,
+    nothing_set_authorization_kept: Arc<Pass>,
+}
+
+impl OwnedHeaders {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let fixed = [AUTHORIZATION, TRANSACTION_TOKEN, settings.token.header.clone()];
+        let names: BTreeSet<String> = fixed
+            .iter()
+            .chain(settings.headers.iter().map(|(name, _)| name))
+            .map(|name| name.as_str().to_owned())
+            .collect();
+        let underscored =
+            names.iter().flat_map(|name| underscored(name)).filter(|other| !names.contains(other)).collect();
+        let placeholder = Arc::new(Pass::removing(HeaderValue::from_static(""), HeaderValue::from_static("")));
+        let mut owned = Self {
+            identity: settings.headers.clone(),
+            token: settings.token.header.clone(),
+            names,
+            underscored,
+            nothing_set: Arc::clone(&placeholder),
+            nothing_set_authorization_kept: placeholder,
+        };
+        let removing = |keep| Arc::new(Pass::removing(owned.removal(&[], keep, false), owned.removal(&[], keep, true)));
+        (owned.nothing_set, owned.nothing_set_authorization_kept) = (removing(false), removing(true));
+        owned
+    }
+
+    /// A pass without an identity.
+    pub(super) fn removed(&self, keep_authorization: bool) -> Arc<Pass> {
+        Arc::clone(if keep_authorization { &self.nothing_set_authorization_kept } else { &self.nothing_set })
+    }
+
+    /// The identity headers for `identity`; those it has nothing for are left out.
+    pub(super) fn filled(&self, identity: &Identity) -> Vec<(HeaderName, HeaderValue)> {
+        let filled = self.identity.iter().filter_map(|(name, field)| {
+            let text = match field {
+                IdentityField::User => identity.user.to_string(),
+                IdentityField::Groups => identity.groups.to_csv(),
+                IdentityField::Email => identity.email.as_ref()?.to_string(),
+                IdentityField::Subject => identity.subject.to_string(),
+                IdentityField::Provider => identity.provider.to_string(),
+            };
+            let value = HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())?;
+            Some((name.clone(), value))
+        });
+        filled.collect()
+    }
+
+    /// What `x-envoy-auth-headers-to-remove` names: all that is ours and not in `set`, and every underscored spelling
+    /// whether or not the request was seen to have it.
+    pub(super) fn removal(
+        &self,
+        set: &[(HeaderName, HeaderValue)],
+        keep_authorization: bool,
+        cookie: bool,
+    ) -> HeaderValue {
+        let is_set = |name: &str| set.iter().any(|(other, _)| other.as_str() == name);
+        let kept = |name: &str| keep_authorization && name == AUTHORIZATION.as_str();
+        let unset = self.names.iter().filter(|name| !is_set(name) && !kept(name));
+        let cookie = cookie.then(|| COOKIE.as_str());
+        let all: Vec<&str> = unset.chain(&self.underscored).map(String::as_str).chain(cookie).collect();
+        HeaderValue::try_from(all.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+/// Every spelling of `name` with at least one dash turned into an underscore.
+fn underscored(name: &str) -> Vec<String> {
+    let mut spellings = vec![String::new()];
+    for part in name.split_inclusive('-') {
+        let (word, dashed) = part.strip_suffix('-').map_or((part, false), |word| (word, true));
+        let ends: &[&str] = if dashed { &["-", "_"] } else { &[""] };
+        spellings =
+            spellings.iter().flat_map(|start| ends.iter().map(move |end| format!("{start}{word}{end}"))).collect();
+    }
+    spellings.retain(|spelling| spelling != name);
+    spellings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mix_of_dashes_and_underscores_is_named() {
+        assert_eq!(underscored("authorization"), Vec::<String>::new());
+        assert_eq!(underscored("kubeflow-userid"), ["kubeflow_userid"]);
+        assert_eq!(underscored("x-auth-user"), ["x-auth_user", "x_auth-user", "x_auth_user"]);
+    }
+}

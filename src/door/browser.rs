@@ -1,0 +1,280 @@
+//! The browser door: sign-in, callback, sign-out, and who is signed in.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Extension, Path, Query, RawForm, RawQuery, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use http::header::{CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
+use serde::{Deserialize, Serialize};
+use tracing::Instrument;
+
+use super::pages::{self, Page, Pages};
+use super::problem::{Problem, outcome_of, sign_in_json};
+use crate::audit;
+use crate::clock::UnixTime;
+use crate::config::Settings;
+use crate::entropy::Entropy;
+use crate::identity::{GroupName, ProviderId, UserId};
+use crate::idp::IdpError;
+use crate::login::{Login, LoginError, Onward, SignedOut, StartQuery, Started};
+use crate::metrics::{LoginOutcome, Metrics};
+use crate::request_ids::RequestIds;
+use crate::session::{Live, StoreError};
+
+/// What the browser door needs.
+pub struct BrowserDoor {
+    login: Login,
+    pages: Arc<Pages>,
+    metrics: Arc<Metrics>,
+    entropy: Arc<dyn Entropy>,
+    prefix: String,
+    providers: Vec<ProviderId>,
+    form_post: bool,
+}
+
+type Door = State<Arc<BrowserDoor>>;
+type Ids = Extension<RequestIds>;
+
+/// Who is signed in, as `/oauth2/userinfo` tells it.
+#[derive(Serialize)]
+struct UserInfo<'a> {
+    user: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<&'a str>,
+    groups: Vec<&'a str>,
+    provider: &'a str,
+    signed_in_at: UnixTime,
+    ends_at: UnixTime,
+}
+
+#[derive(Deserialize)]
+struct ReturnQuery {
+    rd: Option<String>,
+}
+
+impl BrowserDoor {
+    /// A door to `login`.
+    #[must_use]
+    pub fn new(
+        settings: &Settings,
+        login: Login,
+        pages: Arc<Pages>,
+        metrics: Arc<Metrics>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Self {
+        Self {
+            login,
+            pages,
+            metrics,
+            entropy,
+            prefix: settings.path_prefix.clone(),
+            providers: settings.providers.iter().map(|provider| provider.id.clone()).collect(),
+            form_post: settings.providers.iter().any(|provider| provider.form_post),
+        }
+    }
+
+    /// The browser door's paths.
+    pub fn router(self) -> Router {
+        let path = |name: &str| format!("{}/{name}", self.prefix);
+        let callback = if self.form_post { get(callback).post(callback_by_form) } else { get(callback) };
+        let router = Router::new()
+            .route(&path("start"), get(start))
+            .route(&path("callback"), callback.clone())
+            .route(&path("callback/{provider}"), callback)
+            .route(&path("sign_out"), get(ask_to_sign_out).post(sign_out))
+            .route(&path("signed_out"), get(signed_out))
+            .route(&path("userinfo"), get(userinfo))
+            .route(&path("unavailable"), get(unavailable));
+        let door = Arc::new(self);
+        router.layer(axum::middleware::from_fn_with_state(Arc::clone(&door), name_request)).with_state(door)
+    }
+
+    fn page(&self, status: StatusCode, page: Page<'_>) -> Response {
+        self.pages.render(status, page, &pages::nonce(&*self.entropy))
+    }
+
+    fn problem(&self, problem: &Problem, ids: &RequestIds, retry: Option<&str>) -> Response {
+        problem.to_page(&self.pages, &pages::nonce(&*self.entropy), ids.request_id(), retry)
+    }
+
+    fn store_problem(&self, error: &StoreError, ids: &RequestIds, retry: &str) -> Response {
+        tracing::error!(%error, "the session store does not answer");
+        self.problem(&Problem::from(error), ids, Some(retry))
+    }
+
+    fn login_problem(&self, error: &LoginError, ids: &RequestIds, retry: &str) -> Response {
+        let (provider, user) = blamed(error);
+        audit::refusal(provider, user, &error.to_string());
+        if let Some(provider) = provider.or(self.providers.first()) {
+            self.metrics.login(provider, outcome_of(error));
+        }
+        self.problem(&Problem::from(error), ids, Some(retry))
+    }
+
+    fn start_path(&self) -> String {
+        format!("{}/start", self.prefix)
+    }
+}
+
+impl std::fmt::Debug for BrowserDoor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("BrowserDoor").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+async fn name_request(State(door): Door, mut request: Request<Body>, next: Next) -> Response {
+    let ids = RequestIds::of(request.headers(), &*door.entropy);
+    let span = ids.span();
+    request.extensions_mut().insert(ids);
+    next.run(request).instrument(span).await
+}
+
+async fn start(
+    State(door): Door,
+    Extension(ids): Ids,
+    uri: Uri,
+    headers: HeaderMap,
+    Query(query): Query<StartQuery>,
+) -> Response {
+    match door.login.start(&headers, &query) {
+        Ok(Started::Go(onward)) => go(StatusCode::FOUND, &onward),
+        Ok(Started::Choose(choices)) => {
+            let choices: Vec<pages::Choice<'_>> =
+                choices.iter().map(|choice| pages::Choice { name: &choice.name, href: &choice.href }).collect();
+            door.page(StatusCode::OK, Page::ChooseProvider { choices: &choices })
+        }
+        Err(error) => {
+            let again = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+            door.login_problem(&error, &ids, again)
+        }
+    }
+}
+
+async fn callback(
+    State(door): Door,
+    Extension(ids): Ids,
+    provider: Option<Path<String>>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let provider = provider.as_ref().map(|Path(provider)| &**provider);
+    match door.login.callback(provider, &headers, query.as_deref().unwrap_or_default()).await {
+        Ok(arrived) => {
+            if let Some(provider) = &arrived.signed_in_at {
+                door.metrics.login(provider, LoginOutcome::SignedIn);
+            }
+            go(StatusCode::SEE_OTHER, &arrived.onward)
+        }
+        Err(error) => door.login_problem(&error, &ids, &door.start_path()),
+    }
+}
+
+/// `response_mode=form_post`: our cookies are `Lax` and do not travel with another site's form, but they do with the
+/// redirect that follows.
+async fn callback_by_form(uri: Uri, RawForm(form): RawForm) -> Response {
+    let Ok(query) = std::str::from_utf8(&form) else { return StatusCode::BAD_REQUEST.into_response() };
+    let location = format!("{}?{query}", uri.path());
+    go(StatusCode::SEE_OTHER, &Onward { location, cookies: Vec::new() })
+}
+
+async fn ask_to_sign_out(State(door): Door, Extension(ids): Ids, headers: HeaderMap, uri: Uri) -> Response {
+    let action = uri.path();
+    match door.login.session(&headers).await {
+        Ok(live) => {
+            let user = live.as_ref().map(|live| live.session.identity.user.as_str());
+            door.page(StatusCode::OK, Page::SignOutQuestion { action, user, rd: None })
+        }
+        Err(error) => door.store_problem(&error, &ids, action),
+    }
+}
+
+async fn sign_out(State(door): Door, Extension(ids): Ids, uri: Uri, headers: HeaderMap) -> Response {
+    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
+    if let Err(error) = door.login.require_same_origin(host, &headers) {
+        return door.problem(&Problem::from(&error), &ids, Some(uri.path()));
+    }
+    match door.login.sign_out(&headers).await {
+        Ok(SignedOut::AtProvider(onward) | SignedOut::Here(onward)) => go(StatusCode::SEE_OTHER, &onward),
+        Err(LoginError::Store(error)) => door.store_problem(&error, &ids, uri.path()),
+        Err(error) => door.login_problem(&error, &ids, uri.path()),
+    }
+}
+
+async fn signed_out(State(door): Door) -> Response {
+    door.page(StatusCode::OK, Page::SignedOut { home: door.login.home() })
+}
+
+async fn userinfo(State(door): Door, Extension(ids): Ids, headers: HeaderMap) -> Response {
+    match door.login.session(&headers).await {
+        Ok(Some(live)) => ([(CACHE_CONTROL, "no-store")], Json(UserInfo::of(&live))).into_response(),
+        Ok(None) => sign_in_json(StatusCode::UNAUTHORIZED, &door.start_path(), ids.request_id()),
+        Err(error) => {
+            tracing::error!(%error, "the session store does not answer");
+            Problem::from(&error).to_json(ids.request_id())
+        }
+    }
+}
+
+/// Where the check sends people while it cannot decide: Envoy would make a blank 403 of a 503 of the check's own.
+async fn unavailable(State(door): Door, Extension(ids): Ids, Query(query): Query<ReturnQuery>) -> Response {
+    let problem = Problem {
+        status: StatusCode::SERVICE_UNAVAILABLE,
+        code: "unavailable",
+        title: "The gateway cannot decide at the moment",
+        what: "It cannot reach its sessions or its keys, so it lets nobody pass.".into(),
+        who: pages::AtFault::Operator,
+        hint: "You are still signed in. Try again in a moment. If it lasts, tell whoever runs this site.",
+        passing: true,
+    };
+    door.problem(&problem, &ids, Some(door.login.return_to(query.rd.as_deref()).as_str()))
+}
+
+impl<'a> UserInfo<'a> {
+    fn of(live: &'a Live) -> Self {
+        let session = &live.session;
+        let identity = &session.identity;
+        Self {
+            user: identity.user.as_str(),
+            email: identity.email.as_ref().map(crate::identity::Email::as_str),
+            groups: identity.groups.iter().map(GroupName::as_str).collect(),
+            provider: identity.provider.as_str(),
+            signed_in_at: session.signed_in_at,
+            ends_at: session.ends_at,
+        }
+    }
+}
+
+fn go(status: StatusCode, onward: &Onward) -> Response {
+    let Ok(location) = HeaderValue::try_from(&*onward.location) else { return StatusCode::BAD_REQUEST.into_response() };
+    let mut response =
+        (status, [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]).into_response();
+    for cookie in &onward.cookies {
+        // Names and values are ours: base64url and a configured token.
+        if let Ok(cookie) = HeaderValue::try_from(cookie.to_string()) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+    }
+    response
+}
+
+const fn blamed(error: &LoginError) -> (Option<&ProviderId>, Option<&UserId>) {
+    match error {
+        LoginError::NotAdmitted { provider, user, .. } => (Some(provider), Some(user)),
+        LoginError::ProviderSaidNo { provider, .. }
+        | LoginError::Provider(
+            IdpError::Unreachable { provider, .. }
+            | IdpError::Misbehaved { provider, .. }
+            | IdpError::GrantRefused { provider, .. }
+            | IdpError::Misconfigured { provider, .. }
+            | IdpError::ChangedUser { provider, .. }
+            | IdpError::UnusableIdentity { provider, .. },
+        ) => (Some(provider), None),
+        _ => (None, None),
+    }
+}

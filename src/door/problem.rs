@@ -1,0 +1,315 @@
+//! The one table from errors to answers: which status, who can mend it, and what to do.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+use super::pages::{AtFault, Page, Pages};
+use crate::check::{CheckError, Refusal};
+use crate::idp::IdpError;
+use crate::login::{CrossSite, LoginError};
+use crate::metrics::LoginOutcome;
+use crate::session::StoreError;
+
+/// How long to wait before trying again what could not be done, in seconds.
+const RETRY_AFTER_SECONDS: u32 = 5;
+
+/// An error as it is told to whoever is at the other end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The status.
+    pub status: StatusCode,
+    /// A word for programs.
+    pub code: &'static str,
+    /// In a few words.
+    pub title: &'static str,
+    /// What happened. It may quote an identity provider; templates escape it.
+    pub what: String,
+    /// Who can mend it.
+    pub who: AtFault,
+    /// What to do.
+    pub hint: &'static str,
+    /// Whether the same thing may go well later.
+    pub passing: bool,
+}
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Json<'a> {
+    error: &'a str,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    login_url: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u32>,
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// The page. `retry` is where to try again, if that makes sense.
+    #[must_use]
+    pub fn to_page(&self, pages: &Pages, nonce: &str, request_id: &str, retry: Option<&str>) -> Response {
+        let Self { title, what, who, hint, .. } = self;
+        let page = Page::Error { title, what, who: *who, hint, request_id, retry };
+        let mut response = pages.render(self.status, page, nonce);
+        if self.passing {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        }
+        response
+    }
+
+    /// The JSON answer.
+    #[must_use]
+    pub fn to_json(&self, request_id: &str) -> Response {
+        self.to_json_with(self.status, request_id)
+    }
+
+    /// The JSON answer as 401, for a caller that makes a blank 403 of any 5xx (Envoy's ext_authz over HTTP).
+    #[must_use]
+    pub fn to_json_through_envoy(&self, request_id: &str) -> Response {
+        let status = if self.status.is_server_error() { StatusCode::UNAUTHORIZED } else { self.status };
+        self.to_json_with(status, request_id)
+    }
+
+    fn to_json_with(&self, status: StatusCode, request_id: &str) -> Response {
+        let retry_after = self.passing.then_some(RETRY_AFTER_SECONDS);
+        let message = format!("{}: {}", self.title, self.what);
+        let json = Json { error: self.code, message: &message, login_url: None, retry_after, request_id };
+        let mut response = json_answer(status, &json);
+        if let Some(seconds) = retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+/// 401 or 403 for a program that nobody is signed in for, with the way to the login.
+#[must_use]
+pub fn sign_in_json(status: StatusCode, login_url: &str, request_id: &str) -> Response {
+    let message = "nobody is signed in: open login_url in a browser, or send a session's cookie";
+    json_answer(
+        status,
+        &Json { error: "sign_in_required", message, login_url: Some(login_url), retry_after: None, request_id },
+    )
+}
+
+/// 403 for a program whose user is not admitted.
+#[must_use]
+pub fn forbidden_json(reason: &str, request_id: &str) -> Response {
+    json_answer(
+        StatusCode::FORBIDDEN,
+        &Json { error: "forbidden", message: reason, login_url: None, retry_after: None, request_id },
+    )
+}
+
+fn json_answer(status: StatusCode, json: &Json<'_>) -> Response {
+    // Plain fields always become JSON.
+    let body = serde_json::to_string(json).unwrap_or_default();
+    let fixed: [(HeaderName, &str); 2] = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    let mut response = (status, fixed, body).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+impl From<&CheckError> for Problem {
+    fn from(error: &CheckError) -> Self {
+        match error {
+            CheckError::Store(error) => Self::from(error),
+            CheckError::Mint(_) => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "keys_unavailable",
+                title: "Requests cannot be vouched for",
+                what: "The gateway has no key to sign with at the moment.".into(),
+                who: AtFault::Operator,
+                hint: "Try again in a moment. If it lasts, tell whoever runs this site: the signing keys need a look.",
+                passing: true,
+            },
+        }
+    }
+}
+
+impl From<&StoreError> for Problem {
+    fn from(_: &StoreError) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "store_unavailable",
+            title: "Sessions are out of reach",
+            what: "The gateway cannot reach the place where it keeps sessions, so it lets nobody pass.".into(),
+            who: AtFault::Operator,
+            hint: "You are still signed in. Try again in a moment. If it lasts, tell whoever runs this site.",
+            passing: true,
+        }
+    }
+}
+
+impl From<&Refusal> for Problem {
+    fn from(refusal: &Refusal) -> Self {
+        let (code, hint) = match refusal {
+            Refusal::AmbiguousPath => {
+                ("ambiguous_path", "Check the address: something in it (%2F, .., //, ;, \\) can be read in two ways.")
+            }
+            Refusal::TwoCookies => ("two_cookies", "Clear this site's cookies in your browser, then sign in again."),
+        };
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            title: "The request cannot be understood safely",
+            what: sentence(&refusal.to_string()),
+            who: AtFault::Browser,
+            hint,
+            passing: false,
+        }
+    }
+}
+
+impl From<&CrossSite> for Problem {
+    fn from(_: &CrossSite) -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "cross_site",
+            title: "Not from this site",
+            what: "Another site tried to sign you out, so nothing was done.".into(),
+            who: AtFault::Browser,
+            hint: "To sign out, open the sign-out page of this site and confirm there.",
+            passing: false,
+        }
+    }
+}
+
+impl From<&LoginError> for Problem {
+    fn from(error: &LoginError) -> Self {
+        let what = sentence(&error.to_string());
+        match error {
+            LoginError::Store(error) => Self::from(error),
+            LoginError::Provider(error) => Self::from(error),
+            LoginError::BrowserSent(_) => Self {
+                status: StatusCode::BAD_REQUEST,
+                code: "broken_callback",
+                title: "That was no answer of a sign-in",
+                what,
+                who: AtFault::Browser,
+                hint: "Start again from the page that you wanted to see.",
+                passing: false,
+            },
+            LoginError::FlowGone(_) => Self {
+                status: StatusCode::BAD_REQUEST,
+                code: "flow_gone",
+                title: "This sign-in is over",
+                what,
+                who: AtFault::Browser,
+                hint: "Sign in again. If that does not help, let your browser keep this site's cookies.",
+                passing: false,
+            },
+            LoginError::UnknownProvider => Self {
+                status: StatusCode::NOT_FOUND,
+                code: "unknown_provider",
+                title: "No such identity provider",
+                what,
+                who: AtFault::Browser,
+                hint: "Start again from the page that you wanted to see.",
+                passing: false,
+            },
+            LoginError::ProviderSaidNo { .. } => Self {
+                status: StatusCode::FORBIDDEN,
+                code: "provider_said_no",
+                title: "The identity provider did not sign you in",
+                what,
+                who: AtFault::IdentityProvider,
+                hint: "Sign in again. If it says no once more, ask whoever runs the identity provider.",
+                passing: false,
+            },
+            LoginError::NotAdmitted { .. } => Self {
+                status: StatusCode::FORBIDDEN,
+                code: "not_admitted",
+                title: "You may not enter here",
+                what,
+                who: AtFault::Operator,
+                hint: "Sign in with another account, or ask whoever runs this site to admit you.",
+                passing: false,
+            },
+        }
+    }
+}
+
+impl From<&IdpError> for Problem {
+    fn from(error: &IdpError) -> Self {
+        let what = sentence(&error.to_string());
+        let told = |status, code, title, who, hint| Self {
+            status,
+            code,
+            title,
+            what,
+            who,
+            hint,
+            passing: status == StatusCode::SERVICE_UNAVAILABLE,
+        };
+        match error {
+            IdpError::Unreachable { .. } => told(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "provider_unreachable",
+                "The identity provider is away",
+                AtFault::IdentityProvider,
+                "Try again in a moment. Whoever is signed in already goes on working meanwhile.",
+            ),
+            IdpError::Misbehaved { .. } | IdpError::ChangedUser { .. } => told(
+                StatusCode::BAD_GATEWAY,
+                "provider_misbehaved",
+                "The identity provider's answer cannot be believed",
+                AtFault::IdentityProvider,
+                "Nobody was signed in. Tell whoever runs the identity provider what stands above.",
+            ),
+            IdpError::GrantRefused { .. } => told(
+                StatusCode::BAD_REQUEST,
+                "grant_refused",
+                "The identity provider did not accept the sign-in",
+                AtFault::IdentityProvider,
+                "Sign in again: its code was too old, or used already.",
+            ),
+            IdpError::Misconfigured { .. } => told(
+                StatusCode::BAD_GATEWAY,
+                "provider_misconfigured",
+                "The identity provider does not know this site",
+                AtFault::Operator,
+                "Tell whoever runs this site: the client id, the secret or the redirect URI needs a look.",
+            ),
+            IdpError::UnusableIdentity { .. } => told(
+                StatusCode::FORBIDDEN,
+                "identity_unusable",
+                "The identity provider does not say who you are",
+                AtFault::Operator,
+                "Tell whoever runs this site what stands above: a claim or a setting is missing.",
+            ),
+        }
+    }
+}
+
+/// How a failed login is counted.
+#[must_use]
+pub const fn outcome_of(error: &LoginError) -> LoginOutcome {
+    match error {
+        LoginError::BrowserSent(_) | LoginError::FlowGone(_) | LoginError::UnknownProvider => {
+            LoginOutcome::BrowserRefused
+        }
+        LoginError::ProviderSaidNo { .. } => LoginOutcome::ProviderRefused,
+        LoginError::Provider(IdpError::GrantRefused { .. }) => LoginOutcome::ProviderRefused,
+        LoginError::Provider(IdpError::Unreachable { .. }) => LoginOutcome::ProviderUnreachable,
+        LoginError::Provider(IdpError::Misbehaved { .. } | IdpError::ChangedUser { .. }) => {
+            LoginOutcome::ProviderMisbehaved
+        }
+        LoginError::Provider(IdpError::Misconfigured { .. } | IdpError::UnusableIdentity { .. }) => {
+            LoginOutcome::Misconfigured
+        }
+        LoginError::NotAdmitted { .. } => LoginOutcome::NotAdmitted,
+        LoginError::Store(_) => LoginOutcome::StoreUnavailable,
+    }
+}
+
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    let first = characters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{first}{}{stop}", characters.as_str())
+}

@@ -1,0 +1,164 @@
+//! `/oauth2/callback`: the provider sends the browser back, and a session begins.
+
+use cookie::time::Duration as CookieDuration;
+use http::HeaderMap;
+
+use super::flow::{self, Flow};
+use super::{Login, LoginError, Onward};
+use crate::audit;
+use crate::identity::ProviderId;
+use crate::idp::SignedIn;
+use crate::refresh::renew_at;
+use crate::rules::admitted;
+use crate::secret::SecretText;
+use crate::session::NewSession;
+
+/// The longest error text of a provider that is passed on.
+const MOST_WORDS: usize = 300;
+
+/// Where a callback leads.
+#[derive(Clone, Debug)]
+pub struct Arrived {
+    /// On to where the browser wanted to go.
+    pub onward: Onward,
+    /// The provider, if a session has just begun.
+    pub signed_in_at: Option<ProviderId>,
+}
+
+/// The parameters of a callback (RFC 6749 section 4.1.2, RFC 9207 section 2), each at most once.
+#[derive(Default)]
+struct Answer {
+    state: Option<String>,
+    code: Option<SecretText>,
+    iss: Option<String>,
+    error: Option<String>,
+    error_description: Option<String>,
+}
+
+impl Login {
+    /// Finishes a login. `provider` is the one that the path names, where it names one; `query` is the answer as sent.
+    ///
+    /// # Errors
+    /// If the answer is broken or belongs to no flow of this browser, if the provider said no or delivers no identity,
+    /// if the user may not enter, or if the store does not answer.
+    pub async fn callback(
+        &self,
+        provider: Option<&str>,
+        headers: &HeaderMap,
+        query: &str,
+    ) -> Result<Arrived, LoginError> {
+        let answer = Answer::parse(query)?;
+        let state = answer.state.as_deref().ok_or(LoginError::BrowserSent("it has no state"))?;
+        let now = self.clock.now();
+        let found = Flow::find(state, headers, &self.cookies, &self.keys, now);
+        let flow = match found {
+            None => return self.stale(headers, "its cookie is not here, or its time is over").await,
+            Some(flow) if !self.arrives_at(&flow.provider, provider) => {
+                return Err(LoginError::BrowserSent("it came back to another provider's address"));
+            }
+            Some(flow) => flow,
+        };
+        if !self.sessions.burn_flow(flow.fingerprint(), flow.ends_at()).await? {
+            return self.stale(headers, "it was finished before").await;
+        }
+        let signed_in = self.exchange(&flow, answer).await?;
+        self.welcome(&flow, headers, signed_in).await
+    }
+
+    async fn exchange(&self, flow: &Flow, answer: Answer) -> Result<SignedIn, LoginError> {
+        let provider = self.provider(&flow.provider).ok_or(LoginError::UnknownProvider)?;
+        // The issuer first: an answer of another provider's says nothing about this one (RFC 9207 section 2.4).
+        provider.check_callback_issuer(answer.iss.as_deref())?;
+        if let Some(error) = answer.error {
+            let description = answer.error_description.unwrap_or_default();
+            let provider = flow.provider.clone();
+            return Err(LoginError::ProviderSaidNo {
+                provider,
+                error: shortened(&error),
+                description: shortened(&description),
+            });
+        }
+        let code = answer.code.ok_or(LoginError::BrowserSent("it has neither a code nor an error"))?;
+        let signed_in = provider.exchange(&code, &flow.verifier(), &flow.nonce).await?;
+        admitted(&provider.settings().identity.admit, &signed_in.identity).map_err(|reason| {
+            LoginError::NotAdmitted {
+                provider: flow.provider.clone(),
+                user: signed_in.identity.user.clone(),
+                reason: reason.to_string(),
+            }
+        })?;
+        Ok(signed_in)
+    }
+
+    async fn welcome(&self, flow: &Flow, headers: &HeaderMap, signed_in: SignedIn) -> Result<Arrived, LoginError> {
+        // A new sign-in never takes an old session over, nor leaves it behind: whoever knows the old cookie is out.
+        if let Some(old) = self.signed_in(headers).await? {
+            self.sessions.end(old.cookie.key).await?;
+            audit::revocation(&old.live.session.identity, &old.live.session.sid, "a new sign-in in the same browser");
+        }
+        let renew_at = renew_at(&signed_in, self.clock.now(), self.renew_every);
+        let SignedIn { identity, tokens, provider_sid, .. } = signed_in;
+        let (value, live) = self.sessions.create(NewSession { identity, tokens, provider_sid, renew_at }).await?;
+        audit::sign_in(&live.session.identity, &live.session.sid);
+        let life = CookieDuration::seconds(self.max_age.as_secs().cast_signed());
+        let mut cookies = vec![
+            self.cookies.build(self.cookies.session().to_owned(), value).max_age(life).build(),
+            flow.expire(&self.cookies),
+        ];
+        if flow::has_signed_out(headers, &self.cookies) {
+            cookies.push(flow::forget_sign_out(&self.cookies));
+        }
+        let onward = Onward { location: flow.return_to.clone(), cookies };
+        Ok(Arrived { onward, signed_in_at: Some(flow.provider.clone()) })
+    }
+
+    /// A callback without its flow: an old tab, the back button, a link from somebody else. Whoever is signed in goes
+    /// home; the others may sign in again.
+    async fn stale(&self, headers: &HeaderMap, why: &'static str) -> Result<Arrived, LoginError> {
+        match self.signed_in(headers).await? {
+            Some(_) => {
+                let onward = Onward { location: self.home().to_owned(), cookies: Vec::new() };
+                Ok(Arrived { onward, signed_in_at: None })
+            }
+            None => Err(LoginError::FlowGone(why)),
+        }
+    }
+
+    /// With several providers each has its own callback path, so that none can answer for another (RFC 9700 section
+    /// 4.4.2.2). A configured redirect URI may lack the name; then only its flow counts.
+    fn arrives_at(&self, expected: &ProviderId, named: Option<&str>) -> bool {
+        match named {
+            Some(named) => named == expected.as_str(),
+            None => {
+                let own_address =
+                    self.provider(expected).is_some_and(|provider| provider.settings().redirect_uri.is_some());
+                self.providers.len() == 1 || own_address
+            }
+        }
+    }
+}
+
+impl Answer {
+    fn parse(query: &str) -> Result<Self, LoginError> {
+        let mut answer = Self::default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            let value = value.into_owned();
+            let twice = match &*name {
+                "state" => answer.state.replace(value).is_some(),
+                "code" => answer.code.replace(SecretText::new(value)).is_some(),
+                "iss" => answer.iss.replace(value).is_some(),
+                "error" => answer.error.replace(value).is_some(),
+                "error_description" => answer.error_description.replace(value).is_some(),
+                _ => false,
+            };
+            if twice {
+                return Err(LoginError::BrowserSent("it has a parameter twice"));
+            }
+        }
+        Ok(answer)
+    }
+}
+
+fn shortened(words: &str) -> String {
+    words.chars().filter(|c| !c.is_control()).take(MOST_WORDS).collect()
+}

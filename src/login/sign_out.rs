@@ -1,0 +1,89 @@
+//! `/oauth2/sign_out`: the session ends here, then at the provider.
+
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::HeaderMap;
+use http::header::{HeaderName, ORIGIN};
+use thiserror::Error;
+
+use super::{Login, LoginError, Onward, SignedInBrowser, flow};
+use crate::audit;
+use crate::entropy::random;
+use crate::identity::ProviderTokens;
+use crate::idp::Provider;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// How long a browser waits for its tokens to be revoked. The session is over by then in any case.
+const REVOCATION_PATIENCE: Duration = Duration::from_secs(3);
+
+/// What came of a sign-out.
+#[derive(Clone, Debug)]
+pub enum SignedOut {
+    /// On to the provider, which ends its own session and sends the browser back.
+    AtProvider(Onward),
+    /// That was all.
+    Here(Onward),
+}
+
+/// A form of another site's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the request was not made by a page of this site")]
+pub struct CrossSite;
+
+impl Login {
+    /// Whether the browser says that a page of ours sent this request: `Sec-Fetch-Site: same-origin`, or an `Origin` that
+    /// is the request's own `host`.
+    ///
+    /// # Errors
+    /// If it says otherwise, or nothing.
+    pub fn require_same_origin(&self, host: &str, headers: &HeaderMap) -> Result<(), CrossSite> {
+        if let Some(site) = headers.get(FETCH_SITE) {
+            return if site == "same-origin" { Ok(()) } else { Err(CrossSite) };
+        }
+        let origin = headers.get(ORIGIN).and_then(|origin| origin.to_str().ok()).ok_or(CrossSite)?;
+        let here = self.origins.of_authority(host).unwrap_or_else(|| self.origins.home());
+        if origin == here.origin().ascii_serialization() { Ok(()) } else { Err(CrossSite) }
+    }
+
+    /// Ends the session of whoever asks, and tells the provider where it can be told.
+    ///
+    /// # Errors
+    /// If the store does not answer: the session may still be there, and nobody is told otherwise.
+    pub async fn sign_out(&self, headers: &HeaderMap) -> Result<SignedOut, LoginError> {
+        let mut cookies =
+            vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)];
+        let here = |cookies| SignedOut::Here(Onward { location: self.path("signed_out"), cookies });
+        let Some(browser) = self.signed_in(headers).await? else {
+            cookies.truncate(1);
+            return Ok(here(cookies));
+        };
+        self.sessions.end(browser.cookie.key).await?;
+        let session = &browser.live.session;
+        audit::sign_out(&session.identity, &session.sid);
+        let Some((provider, tokens)) = self.kept_for_later(&browser) else { return Ok(here(cookies)) };
+        self.revoke(provider, &tokens).await;
+        let back = format!("{}{}", self.home().trim_end_matches('/'), self.path("signed_out"));
+        let state = URL_SAFE_NO_PAD.encode(random::<16>(&*self.entropy));
+        Ok(match provider.end_session_url(&tokens.id_token, &back, &state) {
+            Some(location) => SignedOut::AtProvider(Onward { location, cookies }),
+            None => here(cookies),
+        })
+    }
+
+    fn kept_for_later(&self, browser: &SignedInBrowser) -> Option<(&Provider, ProviderTokens)> {
+        let provider = self.provider(&browser.live.session.identity.provider)?;
+        let tokens = self.sessions.tokens(&browser.cookie, &browser.live).ok()?;
+        Some((provider, tokens))
+    }
+
+    async fn revoke(&self, provider: &Provider, tokens: &ProviderTokens) {
+        match tokio::time::timeout(REVOCATION_PATIENCE, provider.revoke(tokens)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(provider = %provider.id(), %error, "tokens could not be revoked"),
+            Err(_) => tracing::warn!(provider = %provider.id(), "revoking tokens took too long"),
+        }
+    }
+}

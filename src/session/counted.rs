@@ -1,0 +1,65 @@
+//! A store whose requests are counted.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use crate::clock::UnixTime;
+use crate::metrics::{Metrics, StoreOperation, StoreOutcome};
+
+/// Counts what another store is asked, and what came of it.
+#[derive(Debug)]
+pub struct Counted<S> {
+    store: S,
+    metrics: Arc<Metrics>,
+}
+
+impl<S: Store> Counted<S> {
+    /// Counts the requests to `store` in `metrics`.
+    #[must_use]
+    pub const fn new(store: S, metrics: Arc<Metrics>) -> Self {
+        Self { store, metrics }
+    }
+
+    fn noted<T>(&self, operation: StoreOperation, answer: Result<T, StoreError>) -> Result<T, StoreError> {
+        let outcome = if answer.is_ok() { StoreOutcome::Ok } else { StoreOutcome::Unavailable };
+        self.metrics.store_request(operation, outcome);
+        answer
+    }
+}
+
+#[async_trait]
+impl<S: Store> Store for Counted<S> {
+    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
+        self.noted(StoreOperation::Create, self.store.create(key, row, until).await)
+    }
+
+    async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
+        self.noted(StoreOperation::Load, self.store.load(key, now).await)
+    }
+
+    async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError> {
+        self.noted(StoreOperation::Replace, self.store.replace(key, row, expected).await)
+    }
+
+    async fn touch(&self, touches: Vec<(StoreKey, UnixTime)>) -> Result<(), StoreError> {
+        self.noted(StoreOperation::Touch, self.store.touch(touches).await)
+    }
+
+    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
+        self.noted(StoreOperation::Remove, self.store.remove(key).await)
+    }
+
+    async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
+        self.noted(StoreOperation::Burn, self.store.burn(flow, until).await)
+    }
+
+    async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
+        self.noted(StoreOperation::Sweep, self.store.sweep(now).await)
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        self.noted(StoreOperation::Count, self.store.count().await)
+    }
+}
