@@ -45,7 +45,7 @@ impl Browser {
         let response = request.send().await.expect("an answer");
         for cookie in response.headers().get_all(SET_COOKIE) {
             let cookie = cookie::Cookie::parse(cookie.to_str().expect("text").to_owned()).expect("a cookie");
-            if cookie.max_age().is_some_and(|age| age.is_zero()) {
+            if cookie.max_age().is_some_and(cookie::time::SignedDuration::is_zero) {
                 self.cookies.remove(cookie.name());
             } else {
                 self.cookies.insert(cookie.name().into(), cookie.value().into());
