@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
+use crate::audit;
 use crate::config::LogSettings;
 pub use crate::request_ids::RequestIds;
 pub use requests::{InRequestSpan, RequestSpans};
@@ -45,7 +46,13 @@ pub fn log_to<W>(settings: &LogSettings, writer: W) -> Result<Dispatch, Telemetr
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let filter = EnvFilter::try_new(&settings.filter).map_err(|error| TelemetryError::Misconfigured {
+    // The audit trail is not lost by asking for less of the rest.
+    let directives = if settings.filter.contains(audit::TARGET) {
+        settings.filter.clone()
+    } else {
+        format!("{},{}=info", settings.filter, audit::TARGET)
+    };
+    let filter = EnvFilter::try_new(directives).map_err(|error| TelemetryError::Misconfigured {
         filter: settings.filter.clone(),
         reason: error.to_string(),
     })?;

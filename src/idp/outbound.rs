@@ -123,7 +123,9 @@ impl Outbound {
         reach: Reach,
     ) -> Result<HttpResponse, CallError> {
         let uri = request.uri();
-        let place = format!("{}://{}{}", uri.scheme_str().unwrap_or(""), uri.host().unwrap_or(""), uri.path());
+        // Neither the query nor a password.
+        let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let place = format!("{}{port}{}", uri.host().unwrap_or_default(), uri.path());
         let outcome = timeout(self.deadline, self.exchange(request, reach)).await;
         let outcome = outcome.unwrap_or(Err(CallError::TooSlow(self.deadline)));
         match &outcome {
@@ -189,6 +191,8 @@ fn builder(settings: &EgressSettings) -> Result<reqwest::ClientBuilder, Outbound
         .redirect(redirect::Policy::none())
         .referer(false)
         .connect_timeout(Outbound::CONNECT_DEADLINE)
+        // Firewalls drop idle connections without a word; a refresh token sent into one is lost.
+        .pool_idle_timeout(Duration::from_secs(15))
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = &settings.ca_bundle {
         let refused = |reason: &dyn fmt::Display| OutboundError::CaBundle {

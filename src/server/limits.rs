@@ -9,8 +9,8 @@ pub struct Limits {
     pub first_byte: Duration,
     /// From a request's first byte to the end of its headers (HTTP/1).
     pub header_read: Duration,
-    /// Between requests. Envoy's pools keep idle connections for 30 s as Istio sets them up; a shorter limit of ours
-    /// would now and then close a connection that a request is just being sent on.
+    /// Between requests. It must be longer than the gateway's pool keeps idle connections (30 s in our manifests):
+    /// whoever closes first never sends a request on a connection that is just being closed.
     pub idle: Duration,
     /// From the end of a request's headers to the beginning of its answer; then it is answered with 504. A connection
     /// on which nothing moves for as long again while a request is open is cut.

@@ -101,6 +101,16 @@ fn an_audit_event_names_what_happened_and_to_whom() {
 }
 
 #[test]
+fn the_audit_trail_outlives_a_narrow_filter_but_not_its_own() {
+    let act = || {
+        tracing::info!("chatter");
+        audit::key_change("k1", audit::KeyChange::Generated);
+    };
+    assert_eq!(only_line(&logged(true, "error", act))["event"], "key_change");
+    assert_eq!(logged(true, "error,countersign::audit=off", act), "");
+}
+
+#[test]
 fn a_filter_that_means_nothing_is_refused_with_what_to_write() {
     let settings = LogSettings { json: true, filter: "countersign=loud".into() };
     let error = init(&settings).expect_err("a filter that means nothing");

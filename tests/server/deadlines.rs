@@ -85,6 +85,16 @@ async fn a_request_that_takes_too_long_is_answered_504() {
     assert!(answer.starts_with("HTTP/1.1 504 Gateway Timeout\r\n"), "{answer}");
 }
 
+#[tokio::test]
+async fn whoever_asks_and_does_not_listen_is_cut_off() {
+    let server = start(Limits { request: SHORT, max_connections: 1, ..lenient() }).await;
+    let mut deaf = server.connect().await;
+    say(&mut deaf, "GET /large HTTP/1.1\r\nhost: here\r\n\r\n").await;
+    // There is one place, so this is answered when the other has lost it.
+    assert!(server.ask(GREETING).await.ends_with("hello 127.0.0.1"));
+    drop(deaf);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_idle_connections_disturb_nobody() {
     let server = start(lenient()).await;

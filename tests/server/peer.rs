@@ -46,6 +46,7 @@ pub(crate) async fn start_with(limits: Limits, tls: Option<Arc<rustls::ServerCon
     let router = Router::new()
         .route("/hello", get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| format!("hello {}", peer.ip())))
         .route("/length", post(async |body: Bytes| body.len().to_string()))
+        .route("/large", get(async || vec![b'.'; 64 << 20]))
         .route("/slow", get(slow));
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -89,6 +89,8 @@ pub(crate) enum Answer {
     Redirect(String),
     /// 100 MB of JSON, streamed.
     Huge,
+    /// Says that it is compressed, though nobody asked for that.
+    Compressed,
     /// One byte a second.
     Drip,
     /// JSON that ends in the middle.
@@ -511,6 +513,7 @@ impl IntoResponse for Answer {
                 let chunks = stream::iter((0..1600).map(move |_| Ok::<_, Infallible>(chunk.clone())));
                 (json, Body::from_stream(chunks)).into_response()
             }
+            Self::Compressed => (json, [(header::CONTENT_ENCODING, "gzip")], "bomb").into_response(),
             Self::Drip => {
                 let bytes = stream::unfold((), |()| async {
                     tokio::time::sleep(Duration::from_secs(1)).await;

@@ -1,0 +1,6 @@
+//! The configuration through its front door: files and variables in, settings or explained mistakes out.
+
+mod loading;
+mod refusals;
+mod secrets;
+mod support;
