@@ -2,7 +2,6 @@
 //! error.
 
 mod config;
-mod shims;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,9 +9,13 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::clock::SystemClock;
-use crate::config::{ConfigErrors, Loaded, environment, load};
+use crate::app::Gateway;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{ConfigErrors, Loaded, Settings, environment, load};
 use crate::entropy::SystemEntropy;
+use crate::keyring::init_directory;
+use crate::seal::generate_text;
+use crate::{server, telemetry};
 
 /// An OIDC authentication gateway for Istio and Envoy meshes.
 #[derive(Debug, Parser)]
@@ -95,21 +98,35 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Serve(ConfigFile { file }) => {
             let Loaded { settings, warnings } = load(file.as_deref(), environment())?;
             config::print_warnings(&warnings);
-            runtime()?.block_on(shims::serve(settings))
+            runtime()?.block_on(serve(settings))
         }
         #[cfg(feature = "dev")]
-        Command::Dev { port } => runtime()?.block_on(shims::dev(port)),
+        Command::Dev { port } => runtime()?.block_on(crate::dev::run(port)),
         Command::Config(ConfigCommand::Check(ConfigFile { file })) => config::check(file.as_deref()),
         Command::Config(ConfigCommand::Schema) => config::schema(),
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
         Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
-        Command::SessionKeys(SessionKeysCommand::Init) => say(&shims::generate_session_key(&SystemEntropy)?),
+        Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_text(&SystemEntropy)),
     }
 }
 
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    telemetry::init(&settings.log)?;
+    let gateway = Gateway::open(settings).await?;
+    let (failed, failure) = tokio::sync::oneshot::channel();
+    let stop = async {
+        if let Err(error) = server::signalled().await {
+            // Without signals nobody could ask for a graceful end; better not to begin.
+            let _ = failed.send(error);
+        }
+    };
+    gateway.run(stop).await?;
+    failure.await.map_or(Ok(()), |error| Err(error.into()))
+}
+
 fn init_keys(dir: &Path) -> anyhow::Result<()> {
-    shims::init_keyring(dir, &SystemEntropy, &SystemClock)?;
-    say(&format!("{} holds a new keyring: write `token: {{keys: {{dir: {0}}}}}`", dir.display()))
+    let kid = init_directory(dir, SystemClock.now())?;
+    say(&format!("{} holds the new key {kid}: write `token: {{keys: {{dir: {0}}}}}`", dir.display()))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
