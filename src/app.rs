@@ -123,7 +123,9 @@ impl Gateway {
             &settings.session,
         ));
         let providers = providers(&settings, &clock, &metrics)?;
-        let pages = Arc::new(Pages::new(&settings.pages, &[])?);
+        let asked = providers.clone();
+        let origins = move || asked.iter().flat_map(|provider| provider.origins()).collect();
+        let pages = Arc::new(Pages::new(&settings.pages, origins)?);
         let (renewals, refresher) =
             renewals(Arc::clone(&sessions), providers.clone(), Arc::clone(&clock), &settings.session);
 
@@ -139,7 +141,7 @@ impl Gateway {
             CheckDoor::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
-        let browser_door = BrowserDoor::new(&settings, login, Arc::clone(&pages), Arc::clone(&metrics), entropy);
+        let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
         let others = Router::new().merge(browser_door.router()).merge(keys::router(&settings, Arc::clone(&keyring)));
 
         let Listen { main, admin, tls } = &settings.listen;
@@ -150,7 +152,7 @@ impl Gateway {
             doors: Doors::new(check_door, others),
             sessions: Arc::clone(&sessions),
             refresher,
-            housekeeping: Housekeeping::new(sessions, keyring, providers, pages, Arc::clone(&metrics)),
+            housekeeping: Housekeeping::new(sessions, keyring, providers, Arc::clone(&metrics)),
             metrics,
             shutdown: settings.shutdown,
         })
