@@ -18,7 +18,7 @@ fn the_example_loads_without_a_warning() {
     assert!(
         matches!(&settings.providers[0].client_auth, ClientAuth::Basic(secret) if secret.expose() == "from a file")
     );
-    assert_eq!(settings.session.idle, Duration::from_secs(8 * 3600));
+    assert_eq!(settings.session.idle, Duration::from_hours(8));
     assert!(matches!(&settings.rules[0].path, PathMatch::Prefix(path) if path == "/dex/"));
     assert_eq!(settings.rules[0].access, Access::Public);
     assert!(settings.rules[0].keep_authorization && !settings.rules[2].mint_token);
@@ -36,8 +36,8 @@ fn variables_win_over_the_file_and_reach_into_lists() {
         ("COUNTERSIGN_PORT", "tcp://10.0.0.1:9000"),
     ];
     let settings = home.load(&good("session: {max_age: 20h, idle: 2h}\n"), &variables).expect("good").settings;
-    assert_eq!(settings.session.max_age, Duration::from_secs(12 * 3600));
-    assert_eq!(settings.session.idle, Duration::from_secs(2 * 3600));
+    assert_eq!(settings.session.max_age, Duration::from_hours(12));
+    assert_eq!(settings.session.idle, Duration::from_hours(2));
     assert!(matches!(&settings.providers[0].client_auth, ClientAuth::Basic(secret) if secret.expose() == "a: b #c"));
     assert_eq!(settings.providers[0].scopes, ["openid", "groups"]);
     assert!(matches!(&settings.rules[0].access, Access::Only { groups, .. } if groups == &["ops"]));
@@ -86,12 +86,11 @@ fn the_defaults_are_these() {
     assert_eq!(settings.listen.main.to_string(), "0.0.0.0:9000");
     assert_eq!(settings.listen.admin.to_string(), "0.0.0.0:9001");
     assert_eq!(settings.data_dir.to_str(), Some("/var/lib/countersign"));
-    let hours = |hours: u64| Duration::from_secs(hours * 3600);
-    assert_eq!((settings.session.max_age, settings.session.idle), (hours(24), hours(8)));
-    assert_eq!(settings.session.renew_every, Duration::from_secs(900));
+    assert_eq!((settings.session.max_age, settings.session.idle), (Duration::from_hours(24), Duration::from_hours(8)));
+    assert_eq!(settings.session.renew_every, Duration::from_mins(15));
     assert_eq!(settings.token.issuer, "https://mesh.example.com");
     assert_eq!(settings.token.audience, ["mesh"]);
-    assert_eq!((settings.token.lifetime, &*settings.token.typ), (Duration::from_secs(300), "rc+jwt"));
+    assert_eq!((settings.token.lifetime, &*settings.token.typ), (Duration::from_mins(5), "rc+jwt"));
     assert_eq!(settings.token.header, "authorization");
     let headers: Vec<(&str, IdentityField)> =
         settings.headers.iter().map(|(name, field)| (name.as_str(), *field)).collect();
@@ -233,9 +232,9 @@ fn what_the_docs_show_loads() {
     let secret = home.write("secret", "x");
     let blocks = include_str!("../../docs/configuration.md").split("```yaml\n").skip(1);
     let examples = blocks.filter_map(|block| block.split("```").next()).filter(|text| text.starts_with("public_url"));
+    let file = regex::Regex::new("/etc/countersign/[a-z-]+").expect("a pattern");
     let mut count = 0;
     for example in examples {
-        let file = regex::Regex::new("/etc/countersign/[a-z-]+").expect("a pattern");
         let text = file.replace_all(example, secret.to_string_lossy());
         assert_eq!(home.refusal(&text, &[]), "(nothing)", "{example}");
         count += 1;

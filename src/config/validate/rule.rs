@@ -46,6 +46,10 @@ fn one(raw: &raw::Rule, token_header: &HeaderName, at: &Spot<'_>, report: &mut R
             report.warn(at.problem("the rule gives no token, so that its audience means nothing", "Leave it out."));
         }
     }
+    // What was refused in form is missing here, and what is left might cover too much.
+    if at.node().is_some_and(|node| node.entries().iter().any(|entry| entry.node.pruned)) {
+        return None;
+    }
     Some(RuleSettings {
         hosts: hosts?,
         path: path?,

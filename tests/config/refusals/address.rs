@@ -3,7 +3,7 @@ use crate::support::{PROVIDER, good, mistake};
 #[test]
 fn a_public_url_is_required_and_is_an_origin() {
     assert_eq!(
-        mistake(&format!("{PROVIDER}")),
+        mistake(PROVIDER),
         [
             "countersign.yaml: public_url",
             "it is missing",
@@ -149,7 +149,7 @@ fn hosts_share_a_domain_with_the_public_url() {
 }
 
 #[test]
-fn names_paths_and_sockets_are_checked() {
+fn names_and_paths_are_checked() {
     assert_eq!(
         mistake(&good("cookie: {name: __Host-x}\n")),
         [
@@ -178,6 +178,10 @@ fn names_paths_and_sockets_are_checked() {
         mistake(&good("paths: {check: /.well-known}\n")),
         ["countersign.yaml:4:16: paths.check", "/.well-known is ours already", "Write another path."]
     );
+}
+
+#[test]
+fn sockets_files_and_the_rest_are_checked() {
     assert_eq!(
         mistake(&good("listen: {main: '9000'}\n")),
         [

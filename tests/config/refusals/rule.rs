@@ -1,7 +1,7 @@
 use crate::support::{good, mistake};
 
 #[test]
-fn paths_and_words_of_rules_are_checked() {
+fn paths_of_rules_are_checked() {
     assert_eq!(
         mistake(&good("rules:\n  - {path: dex}\n")),
         [
@@ -58,6 +58,10 @@ fn paths_and_words_of_rules_are_checked() {
             "Write one of the two; two rules can do both."
         ]
     );
+}
+
+#[test]
+fn hosts_methods_and_access_of_rules_are_checked() {
     assert_eq!(
         mistake(&good("rules:\n  - {hosts: ['lab.example.com:8443']}\n")),
         [
