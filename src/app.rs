@@ -113,7 +113,7 @@ impl Gateway {
         private_file::create_directory(&settings.data_dir).map_err(data_error)?;
         let metrics = Arc::new(Metrics::new());
         let session_keys = Arc::new(session_keys(&settings, &*entropy)?);
-        let keyring = Arc::new(keyring(&settings, Arc::clone(&clock))?);
+        let keyring = Arc::new(keyring(&settings, Arc::clone(&clock), Arc::clone(&entropy))?);
         let store = open_store(settings.data_dir.join("sessions.redb")).await?;
         let sessions = Arc::new(Sessions::new(
             Arc::new(Counted::new(store, Arc::clone(&metrics))),
@@ -235,10 +235,10 @@ fn session_keys(settings: &Settings, entropy: &dyn Entropy) -> Result<SessionKey
     }
 }
 
-fn keyring(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Keyring, KeyringError> {
+fn keyring(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {
     match &settings.token.keys_dir {
-        Some(mounted) => Keyring::open(Box::new(Directory::at(mounted.clone())), clock),
-        None => Keyring::open_or_create(Box::new(Directory::create(&settings.data_dir.join("keys"))?), clock),
+        Some(mounted) => Keyring::open(Box::new(Directory::at(mounted.clone(), entropy)), clock),
+        None => Keyring::open_or_create(Box::new(Directory::create(&settings.data_dir.join("keys"), entropy)?), clock),
     }
 }
 
