@@ -46,10 +46,10 @@ impl Housekeeping {
 
     /// Finds a provider, and keeps what is known of it fresh.
     pub(super) async fn keep_provider(&self, index: usize) {
-        self.providers[index].keep_discovered().await;
+        self.providers[index].keep_discovered(|| self.tell_pages()).await;
     }
 
-    /// Looks after the store, the keys and the pages.
+    /// Looks after the store and the keys.
     pub(super) async fn keep_watch(&self) {
         let mut beat = interval(WATCH_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,6 +83,10 @@ impl Housekeeping {
             // What was in force stays in force, so tokens are still minted and still verify.
             tracing::error!(%error, "the signing keys cannot be read again; those read before go on");
         }
+    }
+
+    /// At once when a provider is found: a sign-out in between would be held back by the page's own policy.
+    fn tell_pages(&self) {
         let origins: Vec<String> = self.providers.iter().flat_map(|provider| provider.origins()).collect();
         self.pages.set_form_action_origins(&origins);
     }
