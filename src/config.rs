@@ -47,15 +47,10 @@ pub fn print(file: Option<&Path>, environment: impl Iterator<Item = (String, Str
     if let Some(proxy) = &mut raw.egress.proxy {
         *proxy = validate::without_password(proxy);
     }
-    let options = serde_saphyr::ser_options! { quote_all: false };
-    serde_saphyr::to_string_with_options(&raw, options).map_err(|error| {
-        let root = Node::empty(Place::Nowhere);
-        let mut report = Report::default();
-        report.refuse(Spot::root(&root).problem(format!("it cannot be printed: {error}"), "Report this, please."));
-        match report.conclude::<()>(None) {
-            Err(errors) => errors,
-            Ok(_) => ConfigErrors { problems: vec![], warnings: vec![] },
-        }
+    serde_saphyr::to_string(&raw).map_err(|error| {
+        let place = file.map_or(Place::Nowhere, |path| Place::File(path.to_string_lossy().into()));
+        let what = format!("it cannot be printed: {error}");
+        alone(Problem { place, key: String::new(), what, instead: "Report this, please.".to_owned() })
     })
 }
 
@@ -74,16 +69,7 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 
 fn read_and_judge(file: Option<&Path>, environment: &Environment) -> Result<(Raw, Loaded), ConfigErrors> {
     let mut report = Report::default();
-    let mut root = match file.map_or_else(|| Ok(Node::empty(Place::Nowhere)), read_file) {
-        Ok(root) => root,
-        Err(problem) => {
-            report.refuse(problem);
-            return Err(report
-                .conclude::<()>(None)
-                .err()
-                .unwrap_or(ConfigErrors { problems: vec![], warnings: vec![] }));
-        }
-    };
+    let mut root = file.map_or_else(|| Ok(Node::empty(Place::Nowhere)), read_file).map_err(alone)?;
     variables::overlay(&mut root, environment, &mut report);
     inherit(&mut root);
     let raw = read::raw(&mut root, &mut report);
@@ -106,6 +92,10 @@ fn read_file(path: &Path) -> Result<Node, Problem> {
         root.value = Value::Map(Vec::new());
     }
     Ok(root)
+}
+
+fn alone(problem: Problem) -> ConfigErrors {
+    ConfigErrors { problems: vec![problem], warnings: vec![] }
 }
 
 /// Puts what is said for all providers and all rules where one of them says nothing of its own.

@@ -1,10 +1,9 @@
 //! Logs: one JSON object a line, or text for people. What a request is called stands in each of its lines.
 
 mod json;
-mod requests;
 
 use thiserror::Error;
-use tracing::{Dispatch, Span};
+use tracing::Dispatch;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
@@ -13,8 +12,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::audit;
 use crate::config::LogSettings;
-pub use crate::request_ids::RequestIds;
-pub use requests::{InRequestSpan, RequestSpans};
 
 /// The log cannot be set up.
 #[derive(Debug, Error)]
@@ -63,13 +60,6 @@ where
     } else {
         registry.with(lines.with_ansi(false)).into()
     })
-}
-
-/// The span of one request: every line logged within carries its names.
-#[must_use]
-pub fn span(ids: &RequestIds) -> Span {
-    // At the level of errors, so that no filter that lets a line through takes its names away.
-    tracing::error_span!("request", request_id = ids.request_id(), trace_id = ids.trace_id())
 }
 
 #[cfg(test)]

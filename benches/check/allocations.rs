@@ -2,9 +2,9 @@
 
 use allocation_counter::AllocationInfo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
-use super::house::Serve;
+use super::house::Opening;
 
 const CHECKS: u64 = 2000;
 
@@ -16,12 +16,11 @@ pub(crate) struct Allocated {
 }
 
 /// Counts the allocations of a request to this server.
-pub(crate) fn of(serve: Serve, request: &str) -> Allocated {
+pub(crate) fn of(opening: Opening, request: &str) -> Allocated {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut socket = runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
-        let address = listener.local_addr().expect("an address");
-        tokio::spawn(serve(listener));
+        let (address, serving) = opening.await;
+        tokio::spawn(serving);
         TcpStream::connect(address).await.expect("a connection")
     });
     let mut heard = vec![0; 32 * 1024];

@@ -14,13 +14,15 @@ mod allocations;
 mod house;
 mod load;
 mod report;
+mod subject;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use house::Server;
+use house::{Server, empty};
 use load::Pace;
 use report::{Round, Rounds};
+use subject::Subject;
 
 /// What is measured, and for how long.
 #[derive(Clone, Copy, Debug)]
@@ -42,16 +44,15 @@ fn main() -> ExitCode {
         connections: option(&arguments, "--connections", 32),
     };
 
-    let subject = house::Subject::open();
-    let headers = subject.answer_headers();
-    let request = subject.request().to_owned();
-    let servers = [
-        Server::start("empty-one", || house::empty_server(headers.clone())),
-        Server::start("check", || subject.server()),
-        Server::start("empty-two", || house::empty_server(headers.clone())),
-    ];
-    println!("check: {} bytes asked, {} bytes answered", request.len(), servers[1].probe(&request));
-    println!("empty: {} bytes answered", servers[0].probe(&request));
+    house::log_to_nowhere();
+    let subject = Subject::new();
+    let request = subject.request.clone();
+    let check = Server::start("check", subject.gateway());
+    let headers = check.answer_headers(&request);
+    let servers =
+        [Server::start("empty-one", empty(headers.clone())), check, Server::start("empty-two", empty(headers.clone()))];
+    let [asked, answered, answered_empty] = [request.len(), servers[1].probe(&request), servers[0].probe(&request)];
+    println!("{asked} bytes asked; the check answers {answered}, the empty handler {answered_empty}");
 
     println!("\nsaturation, {} connections, {} s a round", plan.connections, plan.seconds);
     let saturation = alternate(&servers, &request, plan, Pace::Closed, |load| load.rate);
@@ -59,11 +60,12 @@ fn main() -> ExitCode {
     println!("\np99 at {rate:.0} requests a second, latency from the intended time of sending, in microseconds");
     let latency = alternate(&servers, &request, plan, Pace::Open(rate), |load| load.p99.as_secs_f64() * 1e6);
 
-    println!();
-    let check = allocations::of(subject.server(), &request);
-    let empty = allocations::of(house::empty_server(headers), &request);
-    println!("allocations a check: {} bytes in {} pieces", check.bytes, check.pieces);
-    println!("allocations, empty:  {} bytes in {} pieces", empty.bytes, empty.pieces);
+    // The store has one owner at a time.
+    drop(servers);
+    let check = allocations::of(subject.gateway(), &request);
+    let empty = allocations::of(empty(headers), &request);
+    println!("\nallocated a check: {} bytes in {} pieces", check.bytes, check.pieces);
+    println!("allocated, empty:  {} bytes in {} pieces", empty.bytes, empty.pieces);
     report::judge(&saturation, &latency)
 }
 

@@ -135,7 +135,7 @@ impl Default for Session {
 }
 
 /// Where sessions are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Store {
     /// One node, one file.
@@ -143,6 +143,16 @@ pub(super) enum Store {
     /// Known, so that the refusal can say more than "unknown".
     #[schemars(skip)]
     Redis,
+}
+
+impl<'de> Deserialize<'de> for Store {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "embedded" => Ok(Self::Embedded),
+            "redis" => Ok(Self::Redis),
+            other => Err(serde::de::Error::unknown_variant(other, &["embedded"])),
+        }
+    }
 }
 
 /// RC tokens.

@@ -30,9 +30,7 @@ pub(super) fn raw(root: &mut Node, report: &mut Report) -> Raw {
             _ => &found.place,
         };
         report.refuse(Problem { place: place.clone(), key: found.key.clone(), what, instead });
-        let steps = positions.into_iter();
-        let pruned = steps.fold(Some(&mut *root), |node, position| node?.child_at(position));
-        match pruned {
+        match positions.into_iter().try_fold(&mut *root, Node::child_at) {
             Some(node) if !node.pruned => node.pruned = true,
             _ => return Raw::default(),
         }
@@ -102,7 +100,8 @@ impl Mistake {
     fn explain(&self, node: &Node) -> (String, String) {
         match self {
             Self::WrongKind { expected } => {
-                let quotes = if matches!(node.value, Value::Flag(_)) { " (in quotes, if a text is meant)" } else { "" };
+                let quotes = matches!(node.value, Value::Flag(_)) && expected == "a text";
+                let quotes = if quotes { ", in quotes" } else { "" };
                 (format!("it is {}", node.kind()), format!("Write {expected}{quotes}."))
             }
             Self::UnknownKey { name, known } => {

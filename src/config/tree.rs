@@ -93,10 +93,15 @@ impl Node {
     }
 }
 
-/// The message of a syntax error: its first line, since further ones may quote the file.
+/// The message of a syntax error without its place, which stands in front of it, and without further lines, which may
+/// quote the file.
 fn syntax_error(error: &serde_saphyr::Error) -> String {
+    if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error.without_snippet() {
+        return format!("the key `{key}` is there twice");
+    }
     let text = error.without_snippet().to_string();
-    text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    line.split(" at line ").next().unwrap_or(line).to_owned()
 }
 
 /// A position in the tree: a node, or the place where one is missing.

@@ -34,7 +34,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let listen = listen(&raw.listen, &at.field("listen"), report);
     let providers = provider::all(raw, at, environment, report);
     let session = lifetime::session(&raw.session, &at.field("session"), environment, report);
-    let token = lifetime::token(raw, public_url.as_ref(), session.max_age, &at.field("token"), report);
+    let token = lifetime::token(raw, public_url.as_ref(), session.max_age, at, report);
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);

@@ -59,7 +59,7 @@ fn is_setting(name: &str) -> bool {
     let of_a_service = framed.ends_with("_SERVICE_HOST")
         || framed.contains("_SERVICE_PORT")
         || framed.match_indices("_PORT").any(|(at, _)| is_port(at));
-    !(of_a_service && !rest.contains("__"))
+    rest.contains("__") || !of_a_service
 }
 
 fn set(root: &mut Node, path: &[Segment], variable: &str, text: &str) -> Result<(), Problem> {
@@ -73,10 +73,17 @@ fn set(root: &mut Node, path: &[Segment], variable: &str, text: &str) -> Result<
         let Some(child) = node.child_at(position) else { return Ok(()) };
         node = child;
     }
-    let mut written = read(text, &node.key, &place)?;
-    written.place = place;
-    *node = written;
-    Ok(())
+    match read(text, &node.key, &place) {
+        Ok(written) => {
+            *node = Node { place, ..written };
+            Ok(())
+        }
+        Err(problem) => {
+            // So that nobody calls it missing besides.
+            node.pruned = true;
+            Err(problem)
+        }
+    }
 }
 
 /// Lists, maps and quoted texts are YAML; everything else is taken as it stands, so that a `#` or a `: ` in a secret

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use http::header::{ACCEPT, COOKIE, LOCATION, SET_COOKIE};
+use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
 use http::{Method, StatusCode};
 use tokio::sync::oneshot;
 
@@ -18,6 +18,7 @@ struct Browser {
 struct Seen {
     status: StatusCode,
     location: Option<Url>,
+    policy: String,
     body: String,
 }
 
@@ -45,7 +46,7 @@ impl Browser {
         let response = request.send().await.expect("an answer");
         for cookie in response.headers().get_all(SET_COOKIE) {
             let cookie = cookie::Cookie::parse(cookie.to_str().expect("text").to_owned()).expect("a cookie");
-            if cookie.max_age().is_some_and(|age| age.is_zero()) {
+            if cookie.max_age().is_some_and(cookie::time::SignedDuration::is_zero) {
                 self.cookies.remove(cookie.name());
             } else {
                 self.cookies.insert(cookie.name().into(), cookie.value().into());
@@ -53,7 +54,9 @@ impl Browser {
         }
         let location = response.headers().get(LOCATION);
         let location = location.map(|to| url.join(to.to_str().expect("text")).expect("a URL"));
-        Seen { status: response.status(), location, body: response.text().await.expect("text") }
+        let policy = response.headers().get(CONTENT_SECURITY_POLICY);
+        let policy = policy.map(|policy| policy.to_str().expect("text").to_owned()).unwrap_or_default();
+        Seen { status: response.status(), location, policy, body: response.text().await.expect("text") }
     }
 
     /// Follows until a page is shown.
@@ -126,6 +129,9 @@ async fn bob_signs_in_looks_around_and_signs_out() {
         assert!(question.body.contains("bob@example.com"), "{}", question.body);
         let out = browser.send(Method::POST, "/oauth2/sign_out", &[]).await;
         assert_eq!(out.status, StatusCode::SEE_OTHER, "{}", out.body);
+        // Browsers stop there unless the form's page allowed the redirect.
+        let provider = out.location.as_ref().expect("a way to the provider").origin().ascii_serialization();
+        assert!(question.policy.contains(&format!("form-action 'self' {provider};")), "{}", question.policy);
         let out = browser.follow(out).await;
         assert!(out.body.contains("You are signed out"), "{}", out.body);
         assert_eq!(browser.open("/").await.status, StatusCode::FOUND);

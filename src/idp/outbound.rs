@@ -19,6 +19,8 @@ use url::Url;
 use self::address::{PrivateAddress, PublicResolver};
 pub(crate) use self::address::{is_public_host, resolves_to_private};
 use crate::config::EgressSettings;
+use crate::identity::ProviderId;
+use crate::metrics::{IdpOperation, IdpOutcome, Metrics};
 
 /// The HTTP client for identity providers.
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ pub struct Outbound {
     anywhere: Client,
     public_only: Client,
     deadline: Duration,
+    counted: Option<(ProviderId, Arc<Metrics>)>,
 }
 
 /// Why the way out cannot be opened; the operator's to mend.
@@ -106,7 +109,7 @@ impl Outbound {
         let anywhere = builder(settings)?.build().map_err(failed)?;
         let public_only =
             builder(settings)?.dns_resolver(Arc::new(PublicResolver { proxy_host })).build().map_err(failed)?;
-        Ok(Self { anywhere, public_only, deadline: Self::DEADLINE })
+        Ok(Self { anywhere, public_only, deadline: Self::DEADLINE, counted: None })
     }
 
     /// The same, with another deadline for a whole exchange.
@@ -115,10 +118,16 @@ impl Outbound {
         Self { deadline, ..self }
     }
 
+    /// The same, but each call counts as one to `provider`.
+    #[must_use]
+    pub fn counted(self, provider: ProviderId, metrics: Arc<Metrics>) -> Self {
+        Self { counted: Some((provider, metrics)), ..self }
+    }
+
     /// Sends `request` and reads the answer. What is not a server's failure or a redirect is the caller's to judge.
     pub(crate) async fn call(
         &self,
-        operation: &'static str,
+        operation: IdpOperation,
         request: HttpRequest,
         reach: Reach,
     ) -> Result<HttpResponse, CallError> {
@@ -128,9 +137,15 @@ impl Outbound {
         let place = format!("{}{port}{}", uri.host().unwrap_or_default(), uri.path());
         let outcome = timeout(self.deadline, self.exchange(request, reach)).await;
         let outcome = outcome.unwrap_or(Err(CallError::TooSlow(self.deadline)));
+        let name = operation.as_str();
         match &outcome {
-            Ok(response) => debug!(operation, place, status = response.status().as_u16(), "identity provider answered"),
-            Err(error) => debug!(operation, place, reason = %error, "identity provider gave no answer"),
+            Ok(response) => {
+                debug!(operation = name, place, status = response.status().as_u16(), "identity provider answered");
+            }
+            Err(error) => debug!(operation = name, place, reason = %error, "identity provider gave no answer"),
+        }
+        if let Some((provider, metrics)) = &self.counted {
+            metrics.idp_request(provider, operation, counted_as(&outcome));
         }
         outcome
     }
@@ -181,6 +196,15 @@ impl From<&reqwest::Error> for CallError {
             cause = error.source();
         }
         Self::Unreachable(whole_story(error))
+    }
+}
+
+fn counted_as(outcome: &Result<HttpResponse, CallError>) -> IdpOutcome {
+    match outcome {
+        Ok(response) if response.status().is_success() => IdpOutcome::Ok,
+        Ok(_) => IdpOutcome::Refused,
+        Err(error) if error.is_passing() => IdpOutcome::Unreachable,
+        Err(_) => IdpOutcome::Misbehaved,
     }
 }
 
@@ -256,9 +280,9 @@ mod tests {
     async fn a_public_provider_cannot_point_inside() {
         let outbound = Outbound::new(&EgressSettings::default()).expect("an open way");
         for url in ["http://127.0.0.1:1/", "http://[::1]:1/", "http://[::ffff:10.0.0.1]:1/", "http://localhost:1/"] {
-            let refused = outbound.call("test", call(url), Reach::PublicOnly).await;
+            let refused = outbound.call(IdpOperation::Discovery, call(url), Reach::PublicOnly).await;
             assert!(matches!(refused, Err(CallError::PrivateAddress(_))), "{url}: {refused:?}");
-            let tried = outbound.call("test", call(url), Reach::Anywhere).await;
+            let tried = outbound.call(IdpOperation::Discovery, call(url), Reach::Anywhere).await;
             assert!(!matches!(tried, Err(CallError::PrivateAddress(_))), "{url}: {tried:?}");
         }
     }

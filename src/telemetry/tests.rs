@@ -1,15 +1,13 @@
-use std::convert::Infallible;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use http::{Request, Response};
 use serde_json::Value;
-use tower::{Layer, ServiceExt};
 
 use super::*;
 use crate::audit;
 use crate::entropy::TestEntropy;
 use crate::identity::ProviderId;
+use crate::request_ids::RequestIds;
 
 /// Somewhere to write that a test can read.
 #[derive(Clone, Default)]
@@ -54,7 +52,7 @@ fn ids() -> RequestIds {
 #[test]
 fn a_line_of_json_is_flat_and_names_the_request_from_any_depth() {
     let text = logged(true, "info", || {
-        span(&ids()).in_scope(|| {
+        ids().span().in_scope(|| {
             let inner = tracing::info_span!("renewal", attempt = 2);
             inner.in_scope(|| tracing::warn!(provider = "dex", level = "mine", tries = 3, "no\nanswer"));
         });
@@ -72,14 +70,14 @@ fn a_line_of_json_is_flat_and_names_the_request_from_any_depth() {
 
 #[test]
 fn a_filter_of_warnings_keeps_the_names() {
-    let text = logged(true, "warn", || span(&ids()).in_scope(|| tracing::warn!("trouble")));
+    let text = logged(true, "warn", || ids().span().in_scope(|| tracing::warn!("trouble")));
     assert_eq!(only_line(&text)["request_id"], "req-1");
 }
 
 #[test]
 fn text_for_people_names_the_request_and_cannot_be_forged() {
     let text = logged(false, "info", || {
-        span(&ids()).in_scope(|| audit::refusal(None, None, "x\n2026-01-01T00:00:00Z  INFO forged"));
+        ids().span().in_scope(|| audit::refusal(None, None, "x\n2026-01-01T00:00:00Z  INFO forged"));
     });
     assert_eq!(text.lines().count(), 1, "{text}");
     assert!(text.contains(r#"request_id="req-1""#), "{text}");
@@ -115,16 +113,4 @@ fn a_filter_that_means_nothing_is_refused_with_what_to_write() {
     let settings = LogSettings { json: true, filter: "countersign=loud".into() };
     let error = init(&settings).expect_err("a filter that means nothing");
     assert!(error.to_string().starts_with("log.filter \"countersign=loud\" is no filter ("), "{error}");
-}
-
-#[tokio::test]
-async fn the_layer_hands_the_names_to_the_doors() {
-    let door = tower::service_fn(|request: Request<()>| async move {
-        let ids = request.extensions().get::<RequestIds>().cloned();
-        Ok::<_, Infallible>(Response::new(ids.map(|ids| ids.request_id().to_owned())))
-    });
-    let named = RequestSpans::new(Arc::new(TestEntropy::default())).layer(door);
-    let request = Request::builder().header("x-request-id", "req-7").body(()).expect("a request");
-    let answer = named.oneshot(request).await.expect("an answer");
-    assert_eq!(answer.into_body().as_deref(), Some("req-7"));
 }

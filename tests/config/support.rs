@@ -56,7 +56,13 @@ pub(crate) fn environment(variables: &[(&str, &str)]) -> impl Iterator<Item = (S
     all.map(|(name, value)| (name.to_owned(), value.to_owned())).collect::<Vec<_>>().into_iter()
 }
 
-/// What is said of a file and of variables.
-pub(crate) fn refusal(text: &str) -> String {
-    Home::new().refusal(text, &[])
+/// What is said of a file with one mistake in it: where, what, what instead.
+pub(crate) fn mistake(text: &str) -> Vec<String> {
+    mistake_with(text, &[])
+}
+
+pub(crate) fn mistake_with(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
+    let said = Home::new().refusal(text, variables);
+    let said = said.strip_prefix("the configuration has a mistake:\n\n1. ").unwrap_or(&said);
+    said.lines().map(|line| line.trim().to_owned()).collect()
 }

@@ -42,7 +42,13 @@ pub(super) fn identity(
     let mut headers: Vec<(HeaderName, IdentityField)> = Vec::new();
     for (text, field) in &raw.0 {
         let at = at.field(text);
-        let Some(name) = usable(text, &at, report) else { continue };
+        let name = match usable(text) {
+            Ok(name) => name,
+            Err((what, instead)) => {
+                report.refuse(at.key_problem(what, instead));
+                continue;
+            }
+        };
         if name == token_header {
             let what = format!("token.header is `{token_header}` too");
             report.refuse(at.key_problem(what, "Give the two different names."));
@@ -59,7 +65,7 @@ pub(super) fn identity(
 }
 
 pub(super) fn of_token(text: &str, at: &Spot<'_>, report: &mut Report) -> Option<HeaderName> {
-    let name = usable(text, at, report)?;
+    let name = usable(text).map_err(|(what, instead)| report.refuse(at.problem(what, instead))).ok()?;
     if !matches!(name.as_str(), "authorization" | "txn-token") && TAKEN.contains(&name.as_str()) {
         report.refuse(at.problem("this header has a meaning of its own", "Write `authorization` or `x-auth-token`."));
         return None;
@@ -67,24 +73,21 @@ pub(super) fn of_token(text: &str, at: &Spot<'_>, report: &mut Report) -> Option
     Some(name)
 }
 
-fn usable(text: &str, at: &Spot<'_>, report: &mut Report) -> Option<HeaderName> {
+/// The name, or what is wrong and what to write.
+fn usable(text: &str) -> Result<HeaderName, (String, String)> {
     let Ok(name) = HeaderName::try_from(text) else {
-        let what = format!("`{text}` is no header name");
-        report.refuse(at.key_problem(what, "Write letters, digits and dashes: `x-user`."));
-        return None;
+        return Err((format!("`{text}` is no header name"), "Write letters, digits and dashes: `x-user`.".to_owned()));
     };
     if HOP_BY_HOP.contains(&name.as_str()) {
         let what = "this header belongs to a connection and is not sent on";
-        report.refuse(at.key_problem(what, "Take another name: `x-user`."));
-        return None;
+        return Err((what.to_owned(), "Take another name: `x-user`.".to_owned()));
     }
     if name.as_str().contains('_') {
         // Many servers read `a_b` and `a-b` as one: every spelling with `_` is taken out of what the client sent.
         let what = "servers take a header with `_` for the one with `-`, and gateways drop it";
-        report.refuse(at.key_problem(what, format!("Write `{}`.", name.as_str().replace('_', "-"))));
-        return None;
+        return Err((what.to_owned(), format!("Write `{}`.", name.as_str().replace('_', "-"))));
     }
-    Some(name)
+    Ok(name)
 }
 
 fn carried(field: Field) -> IdentityField {

@@ -69,10 +69,10 @@ pub(super) fn token(
     raw: &Raw,
     public_url: Option<&Url>,
     max_age: Duration,
-    at: &Spot<'_>,
+    root: &Spot<'_>,
     report: &mut Report,
 ) -> TokenSettings {
-    let raw = &raw.token;
+    let (raw, at) = (&raw.token, root.field("token"));
     let lifetime = span(&raw.lifetime, &at.field("lifetime"), report);
     let at_lifetime = at.field("lifetime");
     if let Some(lifetime) = lifetime {
@@ -82,9 +82,16 @@ pub(super) fn token(
             let what = "it is longer than 1h, and a token cannot be called back";
             report.refuse(at_lifetime.problem(what, "Write 30s to 1h; 5m is the default."));
         } else if !max_age.is_zero() && lifetime > max_age {
-            let most = humantime::format_duration(max_age);
-            let what = format!("it is longer than session.max_age, {most}");
-            report.refuse(at_lifetime.problem(what, format!("Write {most} or less here, or more there.")));
+            let (most, own) = (humantime::format_duration(max_age), humantime::format_duration(lifetime));
+            // What is not written is a default: then it is `max_age` that contradicts it.
+            report.refuse(if at_lifetime.is_written() {
+                let what = format!("it is longer than session.max_age, {most}");
+                at_lifetime.problem(what, format!("Write {most} or less here, or more there."))
+            } else {
+                let what = format!("it is shorter than token.lifetime, {own}");
+                let instead = format!("Write {own} or more here, or less there.");
+                root.field("session").field("max_age").problem(what, instead)
+            });
         }
     }
     if raw.audience.is_empty() || raw.audience.iter().any(|audience| audience.trim().is_empty()) {

@@ -64,7 +64,7 @@ fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &m
     algorithms(raw, at, report);
     for (name, text) in [("authorization_url", &raw.authorization_url), ("redirect_uri", &raw.redirect_uri)] {
         if let Some(text) = text
-            && !(text.starts_with('/') && !text.starts_with("//"))
+            && (!text.starts_with('/') || text.starts_with("//"))
             && http_url(text).is_none()
         {
             let what = format!("`{text}` is neither a URL nor a path");

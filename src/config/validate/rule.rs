@@ -46,6 +46,10 @@ fn one(raw: &raw::Rule, token_header: &HeaderName, at: &Spot<'_>, report: &mut R
             report.warn(at.problem("the rule gives no token, so that its audience means nothing", "Leave it out."));
         }
     }
+    // What was refused in form is missing here, and what is left might cover too much.
+    if at.node().is_some_and(|node| node.entries().iter().any(|entry| entry.node.pruned)) {
+        return None;
+    }
     Some(RuleSettings {
         hosts: hosts?,
         path: path?,
@@ -139,7 +143,8 @@ fn access(raw: &raw::Access, at: &Spot<'_>, report: &mut Report) -> Option<Acces
         raw::Access::Only(only) => only,
     };
     let lists = [("groups", &only.groups), ("users", &only.users), ("domains", &only.domains)];
-    if lists.iter().all(|(name, list)| list.is_empty() && !at.field(name).node().is_some_and(|node| node.pruned)) {
+    let refused_already = at.node().is_some_and(|node| node.entries().iter().any(|entry| entry.node.pruned));
+    if lists.iter().all(|(_, list)| list.is_empty()) && !refused_already {
         report.refuse(at.problem("nobody could pass", "Write groups, users or domains, or `signed-in` for everybody."));
         return None;
     }

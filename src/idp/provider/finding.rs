@@ -43,9 +43,8 @@ impl Provider {
     }
 
     /// Keeps what is known of the provider fresh, for ever: tries again after a growing pause until it is found, at
-    /// once when somebody wants to sign in, and every hour after that. The caller runs it beside everything else, and is
-    /// told by `found` whenever what is known is new.
-    pub async fn keep_discovered(&self, found: impl Fn()) {
+    /// once when somebody wants to sign in, and every hour after that. The caller runs it beside everything else.
+    pub async fn keep_discovered(&self) {
         let growing = ExponentialBuilder::default()
             .with_min_delay(SHORTEST_PAUSE)
             .with_max_delay(LONGEST_PAUSE)
@@ -59,7 +58,6 @@ impl Provider {
                     info!(%provider, issuer = self.settings.issuer, "identity provider found");
                     last_reason = None;
                     pauses = growing.build();
-                    found();
                     FOUND_FOR
                 }
                 Err(error) => {
