@@ -27,6 +27,5 @@ lint: ## formatting and clippy
 bench: ## the check against an empty handler
 	cargo bench
 
-audit: ## licenses, bans and sources of the dependencies (needs cargo-deny)
-	@command -v cargo-deny >/dev/null || { echo "needs cargo-deny: cargo install --locked cargo-deny"; exit 1; }
-	cargo deny check bans licenses sources
+audit: ## licenses, bans and sources of the dependencies
+	@tests/tools/audit

@@ -113,7 +113,7 @@ impl Gateway {
         private_file::create_directory(&settings.data_dir).map_err(data_error)?;
         let metrics = Arc::new(Metrics::new());
         let session_keys = Arc::new(session_keys(&settings, &*entropy)?);
-        let keyring = Arc::new(keyring(&settings, Arc::clone(&clock))?);
+        let keyring = Arc::new(keyring(&settings, Arc::clone(&clock), Arc::clone(&entropy))?);
         let store = open_store(settings.data_dir.join("sessions.redb")).await?;
         let sessions = Arc::new(Sessions::new(
             Arc::new(Counted::new(store, Arc::clone(&metrics))),
@@ -122,8 +122,10 @@ impl Gateway {
             Arc::clone(&entropy),
             &settings.session,
         ));
-        let providers = providers(&settings, &clock)?;
-        let pages = Arc::new(Pages::new(&settings.pages, &[])?);
+        let providers = providers(&settings, &clock, &metrics)?;
+        let asked = providers.clone();
+        let origins = move || asked.iter().flat_map(|provider| provider.origins()).collect();
+        let pages = Arc::new(Pages::new(&settings.pages, origins)?);
         let (renewals, refresher) =
             renewals(Arc::clone(&sessions), providers.clone(), Arc::clone(&clock), &settings.session);
 
@@ -139,7 +141,7 @@ impl Gateway {
             CheckDoor::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
-        let browser_door = BrowserDoor::new(&settings, login, Arc::clone(&pages), Arc::clone(&metrics), entropy);
+        let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
         let others = Router::new().merge(browser_door.router()).merge(keys::router(&settings, Arc::clone(&keyring)));
 
         let Listen { main, admin, tls } = &settings.listen;
@@ -150,7 +152,7 @@ impl Gateway {
             doors: Doors::new(check_door, others),
             sessions: Arc::clone(&sessions),
             refresher,
-            housekeeping: Housekeeping::new(sessions, keyring, providers, pages, Arc::clone(&metrics)),
+            housekeeping: Housekeeping::new(sessions, keyring, providers, Arc::clone(&metrics)),
             metrics,
             shutdown: settings.shutdown,
         })
@@ -233,10 +235,10 @@ fn session_keys(settings: &Settings, entropy: &dyn Entropy) -> Result<SessionKey
     }
 }
 
-fn keyring(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Keyring, KeyringError> {
+fn keyring(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {
     match &settings.token.keys_dir {
-        Some(mounted) => Keyring::open(Box::new(Directory::at(mounted.clone())), clock),
-        None => Keyring::open_or_create(Box::new(Directory::create(&settings.data_dir.join("keys"))?), clock),
+        Some(mounted) => Keyring::open(Box::new(Directory::at(mounted.clone(), entropy)), clock),
+        None => Keyring::open_or_create(Box::new(Directory::create(&settings.data_dir.join("keys"), entropy)?), clock),
     }
 }
 
@@ -245,7 +247,11 @@ async fn open_store(path: impl AsRef<Path> + Send + 'static) -> Result<Embedded,
     opened.map_err(|error| StoreError::Unavailable { reason: error.to_string() })?
 }
 
-fn providers(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<Provider>>, OutboundError> {
+fn providers(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Vec<Arc<Provider>>, OutboundError> {
     let outbound = Outbound::new(&settings.egress)?;
     let home = settings.public_url.as_str().trim_end_matches('/');
     let callback = format!("{home}{}/callback", settings.path_prefix);
@@ -253,7 +259,8 @@ fn providers(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<Prov
     let made = settings.providers.iter().map(|provider| {
         // A path for each, so that none can answer for another (RFC 9700 section 4.4.2.2).
         let callback = if several { format!("{callback}/{}", provider.id) } else { callback.clone() };
-        Arc::new(Provider::new(provider.clone(), callback, outbound.clone(), Arc::clone(clock)))
+        let outbound = outbound.clone().counted(provider.id.clone(), Arc::clone(metrics));
+        Arc::new(Provider::new(provider.clone(), callback, outbound, Arc::clone(clock)))
     });
     Ok(made.collect())
 }

@@ -1,1 +1,145 @@
-//! The subcommands.
+//! The subcommands: what is typed becomes calls. What people read goes to standard output, complaints to standard
+//! error.
+
+mod config;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::app::Gateway;
+use crate::clock::{Clock as _, SystemClock};
+use crate::config::{ConfigErrors, Loaded, Settings, environment, load};
+use crate::entropy::SystemEntropy;
+use crate::keyring::init_directory;
+use crate::secret::generate_session_key;
+use crate::{server, telemetry};
+
+/// An OIDC authentication gateway for Istio and Envoy meshes.
+#[derive(Debug, Parser)]
+#[command(name = "countersign", version, about, propagate_version = true, arg_required_else_help = true)]
+pub struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the gateway.
+    Serve(ConfigFile),
+    /// Runs a gateway, an identity provider and a demo site on loopback, to try things out.
+    #[cfg(feature = "dev")]
+    Dev {
+        /// The port of the demo site.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Looks at a configuration without running it.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// The keys that sign RC tokens.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// The keys that seal sessions and cookies.
+    #[command(subcommand)]
+    SessionKeys(SessionKeysCommand),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Says what is wrong, where, and what to write instead.
+    Check(ConfigFile),
+    /// Prints the JSON Schema of the file.
+    Schema,
+    /// Prints the effective configuration: file, variables and defaults, without the secrets.
+    Print(ConfigFile),
+}
+
+#[derive(Debug, Subcommand)]
+enum KeysCommand {
+    /// Writes a keyring directory with a first key; refuses to overwrite one.
+    Init {
+        /// The directory to write.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum SessionKeysCommand {
+    /// Prints a new session key, for `session.keys`.
+    Init,
+}
+
+#[derive(Args, Debug)]
+struct ConfigFile {
+    /// The configuration file; without one, the `COUNTERSIGN_…` variables say everything.
+    #[arg(long = "config", value_name = "FILE", env = "COUNTERSIGN_CONFIG")]
+    file: Option<PathBuf>,
+}
+
+/// Does what was asked for, and says how it ended: 0 for success, 1 for a failure, 2 for a mistake in the
+/// configuration. (A mistake in the arguments has ended the process already, with 2.)
+#[must_use]
+pub fn run(arguments: Arguments) -> ExitCode {
+    match dispatch(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("countersign: {error:#}"));
+            ExitCode::from(if error.is::<ConfigErrors>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn dispatch(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(ConfigFile { file }) => {
+            let Loaded { settings, warnings } = load(file.as_deref(), environment())?;
+            config::print_warnings(&warnings);
+            runtime()?.block_on(serve(settings))
+        }
+        #[cfg(feature = "dev")]
+        Command::Dev { port } => runtime()?.block_on(crate::dev::run(port)),
+        Command::Config(ConfigCommand::Check(ConfigFile { file })) => config::check(file.as_deref()),
+        Command::Config(ConfigCommand::Schema) => config::schema(),
+        Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
+        Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
+        Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_session_key(&SystemEntropy)),
+    }
+}
+
+async fn serve(settings: Settings) -> anyhow::Result<()> {
+    telemetry::init(&settings.log)?;
+    let gateway = Gateway::open(settings).await?;
+    let (failed, failure) = tokio::sync::oneshot::channel();
+    let stop = async {
+        if let Err(error) = server::signalled().await {
+            // Without signals nobody could ask for a graceful end; better not to begin.
+            let _ = failed.send(error);
+        }
+    };
+    gateway.run(stop).await?;
+    failure.await.map_or(Ok(()), |error| Err(error.into()))
+}
+
+fn init_keys(dir: &Path) -> anyhow::Result<()> {
+    let kid = init_directory(dir, SystemClock.now(), Arc::new(SystemEntropy))?;
+    say(&format!("{} holds the new key {kid}: write `token: {{keys: {{dir: {0}}}}}`", dir.display()))
+}
+
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// Writes a line for whoever reads the output; a closed pipe is an error, not a panic.
+fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+}
+
+/// Writes a line of complaint. Where it cannot be written, there is nobody to complain to.
+fn complain(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}

@@ -1,5 +1,132 @@
 //! Text becomes validated settings. The only reader of the configuration file and of the environment.
 
+mod problem;
+mod raw;
+mod read;
 mod settings;
+mod tree;
+mod validate;
+mod variables;
 
+use std::path::Path;
+use std::sync::Arc;
+
+use problem::Report;
+use raw::Raw;
+use serde_saphyr::Location;
+use tree::{Entry, Node, Spot, Value};
+use variables::Environment;
+
+pub use problem::{ConfigErrors, Place, Problem, Warning};
 pub use settings::*;
+
+/// A configuration that can be run.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// What is to be done.
+    pub settings: Settings,
+    /// What is to be thought over.
+    pub warnings: Vec<Warning>,
+}
+
+/// Reads the file and the `COUNTERSIGN_…` variables of `environment`, which win, and the secrets that they name.
+///
+/// # Errors
+/// If anything is wrong with them: every mistake, each with its place and what to write instead.
+pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigErrors> {
+    read_and_judge(file, &environment.collect()).map(|(_, loaded)| loaded)
+}
+
+/// The effective configuration as YAML: the file, the variables, the defaults. Secrets are `[redacted]`; where they
+/// are read from is not.
+///
+/// # Errors
+/// As [`load`] does.
+pub fn print(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<String, ConfigErrors> {
+    let (mut raw, _) = read_and_judge(file, &environment.collect())?;
+    if let Some(proxy) = &mut raw.egress.proxy {
+        *proxy = validate::without_password(proxy);
+    }
+    serde_saphyr::to_string(&raw).map_err(|error| {
+        let place = file.map_or(Place::Nowhere, |path| Place::File(path.to_string_lossy().into()));
+        let what = format!("it cannot be printed: {error}");
+        alone(Problem { place, key: String::new(), what, instead: "Report this, please.".to_owned() })
+    })
+}
+
+/// The JSON Schema of the file, with every default.
+#[must_use]
+pub fn schema() -> serde_json::Value {
+    schemars::schema_for!(Raw).to_value()
+}
+
+/// The process's environment. A value that is no UTF-8 keeps its place with `U+FFFD` where it cannot be read: a
+/// variable that is set never counts as unset.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+fn read_and_judge(file: Option<&Path>, environment: &Environment) -> Result<(Raw, Loaded), ConfigErrors> {
+    let mut report = Report::default();
+    let mut root = file.map_or_else(|| Ok(Node::empty(Place::Nowhere)), read_file).map_err(alone)?;
+    variables::overlay(&mut root, environment, &mut report);
+    inherit(&mut root);
+    let raw = read::raw(&mut root, &mut report);
+    let settings = validate::settings(&raw, &Spot::root(&root), environment, &mut report);
+    let (settings, warnings) = report.conclude(settings)?;
+    Ok((raw, Loaded { settings, warnings }))
+}
+
+fn read_file(path: &Path) -> Result<Node, Problem> {
+    let file: Arc<str> = path.to_string_lossy().into();
+    let text = std::fs::read_to_string(path).map_err(|error| Problem {
+        place: Place::File(Arc::clone(&file)),
+        key: String::new(),
+        what: format!("the file cannot be read: {error}"),
+        instead: "Name a file of YAML in UTF-8 that this process may read.".to_owned(),
+    })?;
+    let mut root = Node::parse(&text, "", &tree::lines_of(&file))?;
+    root.place = tree::lines_of(&file)(Location::UNKNOWN);
+    if matches!(root.value, Value::Null) {
+        root.value = Value::Map(Vec::new());
+    }
+    Ok(root)
+}
+
+fn alone(problem: Problem) -> ConfigErrors {
+    ConfigErrors { problems: vec![problem], warnings: vec![] }
+}
+
+/// Puts what is said for all providers and all rules where one of them says nothing of its own.
+fn inherit(root: &mut Node) {
+    let general = |name: &str| root.child(name).cloned();
+    let (identity, unauthenticated) = (general("identity"), general("unauthenticated"));
+    let Value::Map(entries) = &mut root.value else { return };
+    for entry in entries {
+        let Value::List(items) = &mut entry.node.value else { continue };
+        for item in items {
+            let Value::Map(own) = &mut item.value else { continue };
+            match entry.name.as_str() {
+                "providers" => {
+                    let Some(identity) = &identity else { continue };
+                    match own.iter_mut().find(|entry| entry.name == "identity") {
+                        Some(special) => read::inherit(&mut special.node, identity),
+                        None => own.push(Entry {
+                            name: "identity".into(),
+                            name_place: identity.place.clone(),
+                            node: identity.clone(),
+                        }),
+                    }
+                }
+                "rules" => {
+                    let special = own.iter_mut().find(|entry| entry.name == "unauthenticated");
+                    if let (Some(special), Some(general)) = (special, &unauthenticated) {
+                        read::inherit(&mut special.node, general);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+}

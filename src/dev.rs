@@ -7,11 +7,12 @@ pub mod site;
 
 mod look;
 mod settings;
-mod shim;
+
+#[cfg(test)]
+mod tests;
 
 use std::io::{ErrorKind, Write as _, stdout};
 use std::net::{Ipv4Addr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -19,50 +20,90 @@ use axum::Router;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderName;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use url::Url;
 
 use self::gateway::{DevGateway, GatewaySettings};
 use self::idp::{Client, DevIdp, User};
 use self::site::SiteSettings;
+use crate::app::Gateway;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Settings;
 use crate::entropy::{Entropy, SystemEntropy, random};
 use crate::secret::SecretText;
-use shim::Gateway;
 
 /// Serves the demonstration at `http://127.0.0.1:{port}` (another port if that one is taken) until Ctrl-C.
 ///
 /// # Errors
 /// If no port can be had, or one of the parts does not start or ends early.
 pub async fn run(port: u16) -> anyhow::Result<()> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let data = tempfile::tempdir().context("no temporary directory")?;
-    let front = front_listener(port).await?;
-    let back = loopback(0).await.context("no port for the identity provider")?;
-    let public_url = Url::parse(&format!("http://{}", front.local_addr()?))?;
-    let issuer = format!("http://{}", back.local_addr()?);
+    let demo = Demo::open(port).await?;
+    welcome(&demo.url, port)?;
+    demo.serve(asked_to_stop()).await
+}
 
-    let client = Client {
-        id: "countersign".into(),
-        secret: SecretText::new(BASE64_URL_SAFE_NO_PAD.encode(random::<32>(&*entropy))),
-        redirect_uri: public_url.join("/oauth2/callback")?,
-    };
-    let settings = settings::demonstration(public_url.clone(), issuer.clone(), &client, data.path())?;
-    let idp = DevIdp::new(issuer, client, users(), clock, Arc::clone(&entropy))?;
-    let mut idp = pin!(async { axum::serve(back, idp.router()).await });
+/// The demonstration with its ports bound, not yet serving. What it keeps is gone when it is dropped.
+pub struct Demo {
+    url: Url,
+    front: TcpListener,
+    gateway: Router,
+    back: TcpListener,
+    idp: Router,
+    countersign: Gateway,
+    data: TempDir,
+}
 
-    let opened = tokio::select! {
-        opened = Gateway::open(settings.clone()) => opened?,
-        ended = &mut idp => return ended.context("the identity provider ended"),
-    };
-    let gateway = gateway_and_site(&public_url, &settings, opened.main_address(), entropy)?;
-    welcome(&public_url, port)?;
-    tokio::select! {
-        ended = opened.run(asked_to_stop()) => ended.context("Countersign ended"),
-        ended = async { axum::serve(front, gateway).await } => ended.context("the gateway ended"),
-        ended = idp => ended.context("the identity provider ended"),
+impl Demo {
+    /// Prepares everything; see [`run`] for `port`.
+    ///
+    /// # Errors
+    /// If no port can be had, or one of the parts does not start.
+    pub async fn open(port: u16) -> anyhow::Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+        let data = tempfile::tempdir().context("no temporary directory")?;
+        let front = front_listener(port).await?;
+        let back = loopback(0).await.context("no port for the identity provider")?;
+        let url = Url::parse(&format!("http://{}", front.local_addr()?))?;
+        let issuer = format!("http://{}", back.local_addr()?);
+
+        let client = Client {
+            id: "countersign".into(),
+            secret: SecretText::new(BASE64_URL_SAFE_NO_PAD.encode(random::<32>(&*entropy))),
+            redirect_uri: url.join("/oauth2/callback")?,
+        };
+        let settings = settings::demonstration(url.clone(), issuer.clone(), &client, data.path())?;
+        let countersign = Gateway::open(settings.clone()).await?;
+        let gateway = gateway_and_site(&settings, countersign.main_address(), Arc::clone(&entropy))?;
+        let idp = DevIdp::new(issuer, client, users(), clock, entropy)?.router();
+        Ok(Self { url, front, gateway, back, idp, countersign, data })
+    }
+
+    /// Where it will be served.
+    #[must_use]
+    pub fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Serves until `shutdown` is done.
+    ///
+    /// # Errors
+    /// If one of the parts ends early.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Self { front, gateway, back, idp, countersign, data, .. } = self;
+        tokio::select! {
+            ended = countersign.run(shutdown) => ended.context("Countersign ended")?,
+            ended = async { axum::serve(front, gateway).await } => ended.context("the gateway ended")?,
+            ended = async { axum::serve(back, idp).await } => ended.context("the identity provider ended")?,
+        }
+        data.close().context("the temporary directory cannot be removed")
+    }
+}
+
+impl std::fmt::Debug for Demo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Demo").field("url", &self.url.as_str()).finish_non_exhaustive()
     }
 }
 
@@ -78,19 +119,14 @@ pub fn users() -> Vec<User> {
     vec![user("ann", "Ann", &["ml", "admins"]), user("bob", "Bob", &["analysts"])]
 }
 
-fn gateway_and_site(
-    public_url: &Url,
-    settings: &Settings,
-    countersign: SocketAddr,
-    entropy: Arc<dyn Entropy>,
-) -> anyhow::Result<Router> {
+fn gateway_and_site(settings: &Settings, countersign: SocketAddr, entropy: Arc<dyn Entropy>) -> anyhow::Result<Router> {
     let site_settings = SiteSettings {
         user: HeaderName::from_static(settings::USER_HEADER),
         groups: HeaderName::from_static(settings::GROUPS_HEADER),
         sign_out: format!("{}/sign_out", settings.path_prefix),
     };
     let gateway_settings = GatewaySettings {
-        authority: public_url.authority().into(),
+        authority: settings.public_url.authority().into(),
         countersign,
         check_prefix: settings.check_prefix.clone(),
         path_prefix: settings.path_prefix.clone(),

@@ -39,7 +39,7 @@ pub struct SignedIn {
     pub identity: Identity,
     /// What to keep.
     pub tokens: ProviderTokens,
-    /// The provider's own name for its session, if it said one.
+    /// The provider's own name for its session, if it said one; a renewal seldom says it again.
     pub provider_sid: Option<String>,
     /// When the access token ends, if the provider said so.
     pub tokens_expire_at: Option<UnixTime>,

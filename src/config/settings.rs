@@ -1,5 +1,6 @@
 //! What a valid configuration is, once it has been read: every value of a type that cannot be wrong.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -275,7 +276,7 @@ pub struct CookieSettings {
 }
 
 /// The way out to the identity providers.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct EgressSettings {
     /// PEM certificates to trust besides the system's.
     pub ca_bundle: Option<PathBuf>,
@@ -283,6 +284,17 @@ pub struct EgressSettings {
     pub proxy: Option<Url>,
     /// Hosts and suffixes that are called directly (`NO_PROXY`, unless set here).
     pub no_proxy: Option<String>,
+}
+
+impl fmt::Debug for EgressSettings {
+    /// Without the proxy's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EgressSettings")
+            .field("ca_bundle", &self.ca_bundle)
+            .field("proxy", &self.proxy.as_ref().map(|url| url.origin().ascii_serialization()))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
 }
 
 /// The pages that people see.

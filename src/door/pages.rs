@@ -5,9 +5,8 @@ mod templates;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::fmt;
 
-use arc_swap::ArcSwap;
 use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
@@ -26,11 +25,10 @@ pub use templates::PageError;
 use templates::Templates;
 
 /// The pages of one gateway, ready to be rendered.
-#[derive(Debug)]
 pub struct Pages {
     templates: Templates,
     place: String,
-    form_action: ArcSwap<String>,
+    form_action_origins: Box<dyn Fn() -> Vec<String> + Send + Sync>,
 }
 
 /// One page, and what it says.
@@ -114,37 +112,26 @@ pub enum AtFault {
 }
 
 impl Pages {
-    /// Reads and tries out the templates. `form_action_origins` as in [`Pages::set_form_action_origins`].
+    /// Reads and tries out the templates. `form_action_origins` is asked for each page anew: where a form of ours may
+    /// lead besides our own origin, because browsers hold a redirect after a form against `form-action` (CSP Level 3
+    /// section 6.3.1). That is where the identity providers' logout endpoints are, known once they are found. URLs are
+    /// cut down to their origin; what is none is left out.
     ///
     /// # Errors
     /// If the operator's directory cannot be read, or one of its templates does not work.
-    pub fn new(settings: &PageSettings, form_action_origins: &[String]) -> Result<Self, PageError> {
+    pub fn new(
+        settings: &PageSettings,
+        form_action_origins: impl Fn() -> Vec<String> + Send + Sync + 'static,
+    ) -> Result<Self, PageError> {
         let pages = Self {
             templates: Templates::load(settings.templates.as_deref())?,
             place: settings.title.clone().unwrap_or_else(|| "Countersign".into()),
-            form_action: ArcSwap::default(),
+            form_action_origins: Box::new(form_action_origins),
         };
-        pages.set_form_action_origins(form_action_origins);
         for sample in SAMPLES {
             pages.templates.try_out(sample.template(), pages.context(*sample, "trial"))?;
         }
         Ok(pages)
-    }
-
-    /// The origins that a form of ours may lead to besides our own: those of the identity providers' logout endpoints,
-    /// because browsers hold a redirect after a form against `form-action` (CSP Level 3 section 6.3.1). URLs are cut
-    /// down to their origin; what is none is left out.
-    pub fn set_form_action_origins(&self, urls: &[String]) {
-        let mut origins: Vec<String> = urls
-            .iter()
-            .filter_map(|url| Url::parse(url).ok())
-            .filter(|url| matches!(url.scheme(), "http" | "https"))
-            .map(|url| url.origin().ascii_serialization())
-            .collect();
-        origins.sort_unstable();
-        origins.dedup();
-        let sources = origins.iter().fold(String::from("'self'"), |sources, origin| sources + " " + origin);
-        self.form_action.store(Arc::new(sources));
     }
 
     /// The page as an answer. `nonce` is to be fresh for each: see [`nonce`].
@@ -170,15 +157,33 @@ impl Pages {
         let scripts =
             if matches!(page, Page::SignIn { .. }) { format!("script-src 'nonce-{nonce}'; ") } else { String::new() };
         let ancestors = if page.may_be_framed() { "'self'" } else { "'none'" };
-        let form_action = self.form_action.load();
+        let form_action = self.form_action();
         format!(
             "default-src 'none'; style-src 'nonce-{nonce}'; {scripts}img-src 'self' data:; \
              form-action {form_action}; frame-ancestors {ancestors}; base-uri 'none'"
         )
     }
 
+    fn form_action(&self) -> String {
+        let mut origins: Vec<String> = (self.form_action_origins)()
+            .iter()
+            .filter_map(|url| Url::parse(url).ok())
+            .filter(|url| matches!(url.scheme(), "http" | "https"))
+            .map(|url| url.origin().ascii_serialization())
+            .collect();
+        origins.sort_unstable();
+        origins.dedup();
+        origins.iter().fold(String::from("'self'"), |sources, origin| sources + " " + origin)
+    }
+
     fn context(&self, page: Page<'_>, nonce: &str) -> Value {
         context! { place => &*self.place, nonce, ..page.variables() }
+    }
+}
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("place", &self.place).finish_non_exhaustive()
     }
 }
 

@@ -17,6 +17,7 @@ use super::metadata::{Endpoint, fetch_json};
 use super::outbound::Outbound;
 use super::trouble::{Trouble, quotable};
 use crate::clock::{Clock, UnixTime};
+use crate::metrics::IdpOperation;
 use crate::secret::SecretText;
 
 /// How long after asking for newer keys no token makes us ask again: a flood of unknown `kid`s must not become a
@@ -86,7 +87,7 @@ enum Refused {
 impl Keys {
     /// Fetches the keys, whenever that was done last.
     pub(super) async fn fetch(&self, endpoint: &Endpoint, outbound: &Outbound) -> Result<(), Trouble> {
-        let response = fetch_json("jwks", endpoint.url.as_str(), endpoint.reach, outbound).await?;
+        let response = fetch_json(IdpOperation::Jwks, endpoint.url.as_str(), endpoint.reach, outbound).await?;
         let keys = parse(response.body()).map_err(|reason| Trouble::Misbehaved(format!("jwks: {reason}")))?;
         self.current.store(Arc::new(keys));
         Ok(())

@@ -9,6 +9,7 @@ use url::Url;
 use super::outbound::{Outbound, Reach, is_public_host, resolves_to_private};
 use super::trouble::Trouble;
 use crate::config::ProviderSettings;
+use crate::metrics::IdpOperation;
 
 /// A place that we call.
 #[derive(Clone, Debug)]
@@ -64,7 +65,7 @@ impl Endpoints {
     pub(super) async fn discover(settings: &ProviderSettings, outbound: &Outbound) -> Result<Self, Trouble> {
         let misbehaved = |reason: String| Trouble::Misbehaved(format!("discovery: {reason}"));
         let address = format!("{}/.well-known/openid-configuration", settings.issuer.trim_end_matches('/'));
-        let response = fetch_json("discovery", &address, Reach::Anywhere, outbound).await?;
+        let response = fetch_json(IdpOperation::Discovery, &address, Reach::Anywhere, outbound).await?;
         let document: Document = serde_json::from_slice(response.body())
             .map_err(|error| misbehaved(format!("{address} is no discovery document: {error}")))?;
         if document.issuer != settings.issuer {
@@ -122,7 +123,7 @@ impl Document {
 
 /// Fetches a document that must be JSON with status 200.
 pub(super) async fn fetch_json(
-    operation: &'static str,
+    operation: IdpOperation,
     address: &str,
     reach: Reach,
     outbound: &Outbound,

@@ -19,6 +19,8 @@ use url::Url;
 use self::address::{PrivateAddress, PublicResolver};
 pub(crate) use self::address::{is_public_host, resolves_to_private};
 use crate::config::EgressSettings;
+use crate::identity::ProviderId;
+use crate::metrics::{IdpOperation, IdpOutcome, Metrics};
 
 /// The HTTP client for identity providers.
 #[derive(Clone, Debug)]
@@ -26,6 +28,7 @@ pub struct Outbound {
     anywhere: Client,
     public_only: Client,
     deadline: Duration,
+    counted: Option<(ProviderId, Arc<Metrics>)>,
 }
 
 /// Why the way out cannot be opened; the operator's to mend.
@@ -106,7 +109,7 @@ impl Outbound {
         let anywhere = builder(settings)?.build().map_err(failed)?;
         let public_only =
             builder(settings)?.dns_resolver(Arc::new(PublicResolver { proxy_host })).build().map_err(failed)?;
-        Ok(Self { anywhere, public_only, deadline: Self::DEADLINE })
+        Ok(Self { anywhere, public_only, deadline: Self::DEADLINE, counted: None })
     }
 
     /// The same, with another deadline for a whole exchange.
@@ -115,20 +118,34 @@ impl Outbound {
         Self { deadline, ..self }
     }
 
+    /// The same, but each call counts as one to `provider`.
+    #[must_use]
+    pub fn counted(self, provider: ProviderId, metrics: Arc<Metrics>) -> Self {
+        Self { counted: Some((provider, metrics)), ..self }
+    }
+
     /// Sends `request` and reads the answer. What is not a server's failure or a redirect is the caller's to judge.
     pub(crate) async fn call(
         &self,
-        operation: &'static str,
+        operation: IdpOperation,
         request: HttpRequest,
         reach: Reach,
     ) -> Result<HttpResponse, CallError> {
         let uri = request.uri();
-        let place = format!("{}://{}{}", uri.scheme_str().unwrap_or(""), uri.host().unwrap_or(""), uri.path());
+        // Neither the query nor a password.
+        let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+        let place = format!("{}{port}{}", uri.host().unwrap_or_default(), uri.path());
         let outcome = timeout(self.deadline, self.exchange(request, reach)).await;
         let outcome = outcome.unwrap_or(Err(CallError::TooSlow(self.deadline)));
+        let name = operation.as_str();
         match &outcome {
-            Ok(response) => debug!(operation, place, status = response.status().as_u16(), "identity provider answered"),
-            Err(error) => debug!(operation, place, reason = %error, "identity provider gave no answer"),
+            Ok(response) => {
+                debug!(operation = name, place, status = response.status().as_u16(), "identity provider answered");
+            }
+            Err(error) => debug!(operation = name, place, reason = %error, "identity provider gave no answer"),
+        }
+        if let Some((provider, metrics)) = &self.counted {
+            metrics.idp_request(provider, operation, counted_as(&outcome));
         }
         outcome
     }
@@ -182,6 +199,15 @@ impl From<&reqwest::Error> for CallError {
     }
 }
 
+fn counted_as(outcome: &Result<HttpResponse, CallError>) -> IdpOutcome {
+    match outcome {
+        Ok(response) if response.status().is_success() => IdpOutcome::Ok,
+        Ok(_) => IdpOutcome::Refused,
+        Err(error) if error.is_passing() => IdpOutcome::Unreachable,
+        Err(_) => IdpOutcome::Misbehaved,
+    }
+}
+
 fn builder(settings: &EgressSettings) -> Result<reqwest::ClientBuilder, OutboundError> {
     // `no_proxy` first: reqwest would otherwise read the environment, which is `config`'s to read.
     let mut builder = Client::builder()
@@ -189,6 +215,8 @@ fn builder(settings: &EgressSettings) -> Result<reqwest::ClientBuilder, Outbound
         .redirect(redirect::Policy::none())
         .referer(false)
         .connect_timeout(Outbound::CONNECT_DEADLINE)
+        // Firewalls drop idle connections without a word; a refresh token sent into one is lost.
+        .pool_idle_timeout(Duration::from_secs(15))
         .user_agent(concat!("countersign/", env!("CARGO_PKG_VERSION")));
     if let Some(path) = &settings.ca_bundle {
         let refused = |reason: &dyn fmt::Display| OutboundError::CaBundle {
@@ -252,9 +280,9 @@ mod tests {
     async fn a_public_provider_cannot_point_inside() {
         let outbound = Outbound::new(&EgressSettings::default()).expect("an open way");
         for url in ["http://127.0.0.1:1/", "http://[::1]:1/", "http://[::ffff:10.0.0.1]:1/", "http://localhost:1/"] {
-            let refused = outbound.call("test", call(url), Reach::PublicOnly).await;
+            let refused = outbound.call(IdpOperation::Discovery, call(url), Reach::PublicOnly).await;
             assert!(matches!(refused, Err(CallError::PrivateAddress(_))), "{url}: {refused:?}");
-            let tried = outbound.call("test", call(url), Reach::Anywhere).await;
+            let tried = outbound.call(IdpOperation::Discovery, call(url), Reach::Anywhere).await;
             assert!(!matches!(tried, Err(CallError::PrivateAddress(_))), "{url}: {tried:?}");
         }
     }

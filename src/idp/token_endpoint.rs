@@ -23,6 +23,7 @@ use super::outbound::{CallError, Outbound};
 use super::trouble::{Trouble, quotable};
 use crate::config::{ClientAuth, ProviderSettings};
 use crate::identity::ProviderTokens;
+use crate::metrics::IdpOperation;
 use crate::secret::SecretText;
 
 /// What a token endpoint gave.
@@ -46,7 +47,7 @@ pub(super) struct TokenEndpoint<'a> {
 /// The library's way out: calls the endpoint, whatever address the library believes in.
 struct Calling<'a> {
     endpoint: TokenEndpoint<'a>,
-    operation: &'static str,
+    operation: IdpOperation,
 }
 
 impl<'c> AsyncHttpClient<'c> for Calling<'_> {
@@ -67,7 +68,7 @@ impl TokenEndpoint<'_> {
         redirect_uri: &str,
     ) -> Result<Granted, Trouble> {
         let client = self.client()?;
-        let http = Calling { endpoint: *self, operation: "token" };
+        let http = Calling { endpoint: *self, operation: IdpOperation::Token };
         // The library's redirect type refuses relative ones, so it is left unset and added by name.
         let answer = client
             .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
@@ -75,16 +76,16 @@ impl TokenEndpoint<'_> {
             .add_extra_param("redirect_uri", redirect_uri)
             .request_async(&http)
             .await;
-        answer.map_err(|error| self.trouble("token", error))?.granted()
+        answer.map_err(|error| self.trouble(IdpOperation::Token, error))?.granted()
     }
 
     /// Exchanges a refresh token.
     pub(super) async fn refresh(&self, refresh_token: &SecretText) -> Result<Granted, Trouble> {
         let client = self.client()?;
-        let http = Calling { endpoint: *self, operation: "refresh" };
+        let http = Calling { endpoint: *self, operation: IdpOperation::Refresh };
         let refresh_token = RefreshToken::new(refresh_token.expose().to_owned());
         let answer = client.exchange_refresh_token(&refresh_token).request_async(&http).await;
-        answer.map_err(|error| self.trouble("refresh", error))?.granted()
+        answer.map_err(|error| self.trouble(IdpOperation::Refresh, error))?.granted()
     }
 
     /// Revokes the refresh token, then the access token; both are tried.
@@ -94,7 +95,7 @@ impl TokenEndpoint<'_> {
         let place = RevocationUrl::new("https://revocation.invalid/".to_owned());
         let place = place.map_err(|error| Trouble::Misconfigured(error.to_string()))?;
         let client = self.client()?.set_revocation_url(place);
-        let http = Calling { endpoint: *self, operation: "revocation" };
+        let http = Calling { endpoint: *self, operation: IdpOperation::Revocation };
         let refresh = tokens.refresh_token.as_ref().map(|token| RefreshToken::new(token.expose().to_owned()).into());
         let access: CoreRevocableToken = AccessToken::new(tokens.access_token.expose().to_owned()).into();
         let mut first_trouble = Ok(());
@@ -105,7 +106,7 @@ impl TokenEndpoint<'_> {
                 // RFC 7009 section 2.2.1: it cannot revoke tokens of that kind; they just run out.
                 Err(RequestTokenError::ServerResponse(error))
                     if error.error().to_string() == "unsupported_token_type" => {}
-                Err(error) => first_trouble = first_trouble.and(Err(self.trouble("revocation", error))),
+                Err(error) => first_trouble = first_trouble.and(Err(self.trouble(IdpOperation::Revocation, error))),
             }
         }
         first_trouble
@@ -125,7 +126,7 @@ impl TokenEndpoint<'_> {
         })
     }
 
-    async fn send(&self, operation: &'static str, mut request: HttpRequest) -> Result<HttpResponse, CallError> {
+    async fn send(&self, operation: IdpOperation, mut request: HttpRequest) -> Result<HttpResponse, CallError> {
         *request.uri_mut() = self.endpoint.url.as_str().parse().map_err(|error: http::uri::InvalidUri| {
             CallError::Unreachable(format!("the address cannot be called: {error}"))
         })?;
@@ -134,7 +135,7 @@ impl TokenEndpoint<'_> {
 
     fn trouble<E: ErrorResponse + CodeAndText>(
         &self,
-        operation: &str,
+        operation: IdpOperation,
         error: RequestTokenError<CallError, E>,
     ) -> Trouble {
         let place = self.endpoint.url.as_str();
@@ -150,7 +151,7 @@ impl TokenEndpoint<'_> {
     }
 
     /// Sorts the errors of RFC 6749 section 5.2 by who can mend them.
-    fn refusal(&self, operation: &str, code: &str, text: Option<&str>) -> Trouble {
+    fn refusal(&self, operation: IdpOperation, code: &str, text: Option<&str>) -> Trouble {
         let text = text.map(|text| format!(" ({})", quotable(text))).unwrap_or_default();
         let said = format!("{operation}: it said `{}`{text}", quotable(code));
         match code {

@@ -3,6 +3,7 @@
 use super::IdpError;
 use super::outbound::CallError;
 use crate::identity::ProviderId;
+use crate::metrics::IdpOperation;
 
 /// An [`IdpError`] without its provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(super) enum Trouble {
 
 impl Trouble {
     /// A call that gave no readable answer.
-    pub(super) fn called(operation: &str, place: &str, error: &CallError) -> Self {
+    pub(super) fn called(operation: IdpOperation, place: &str, error: &CallError) -> Self {
         let reason = format!("{operation}: {place}: {error}");
         if error.is_passing() { Self::Unreachable(reason) } else { Self::Misbehaved(reason) }
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::keys::Verifier;
 use super::metadata::Endpoint;
 use super::trouble::{Trouble, quotable};
+use crate::metrics::IdpOperation;
 use crate::secret::SecretText;
 
 /// Asks for the claims of `subject`. The answer is JSON, or a token signed with the provider's keys.
@@ -27,8 +28,8 @@ pub(super) async fn ask(
         .header(header::AUTHORIZATION, bearer)
         .body(Vec::new())
         .map_err(|error| misbehaved(&error.to_string()))?;
-    let called = verifier.outbound.call("userinfo", request, endpoint.reach).await;
-    let response = called.map_err(|error| Trouble::called("userinfo", endpoint.url.as_str(), &error))?;
+    let called = verifier.outbound.call(IdpOperation::Userinfo, request, endpoint.reach).await;
+    let response = called.map_err(|error| Trouble::called(IdpOperation::Userinfo, endpoint.url.as_str(), &error))?;
     if response.status() != StatusCode::OK {
         let status = response.status();
         return Err(misbehaved(&format!("it answered with status {status} to the access token it had just given")));
@@ -47,7 +48,7 @@ pub(super) async fn ask(
     // OIDC Core section 5.3.2: otherwise somebody else's claims could be slipped in.
     match claims.get("sub").and_then(Value::as_str) {
         Some(found) if found == subject => Ok(claims),
-        Some(_) => Err(misbehaved("its `sub` is not the one of the ID token")),
+        Some(_) => Err(Trouble::ChangedUser("userinfo: its `sub` is not the one of the ID token".to_owned())),
         None => Err(misbehaved("it has no `sub`")),
     }
 }

@@ -32,8 +32,8 @@ const READ_DEADLINE: Duration = Duration::from_millis(1500);
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
 
 impl Embedded {
-    /// Opens the file at `path`, and makes it if it is not there, readable by its owner alone. It blocks: after a
-    /// `kill -9` the file is checked first, which takes longer the larger it is.
+    /// Opens the file at `path`, and makes it if it is not there, readable by its owner alone. It blocks: all of the
+    /// file is read and checked, which takes longer the larger it is.
     ///
     /// # Errors
     /// If another process has it, if it is damaged, or if it cannot be opened.

@@ -24,7 +24,7 @@ pub struct Live {
 impl Live {
     /// `until` is what the store has; `row_bytes` is the size of the sealed row.
     pub(super) fn new(session: Session, revision: Revision, until: UnixTime, row_bytes: usize) -> Self {
-        let until = until.min(session.ends_at).as_secs();
+        let until = until.as_secs();
         // What was parsed takes somewhat more than its text: a word for each text, spare room at its end.
         let bytes = (size_of::<Self>() + 512 + row_bytes * 3 / 2) as u64;
         Self { session, revision, idle_until: until.into(), noted_until: until.into(), bytes }

@@ -45,6 +45,7 @@ async fn claims_that_forbid_a_sign_in_are_refused_before_userinfo_is_asked() {
         (json!({"exp": "2999-01-01T00:00:00Z"}), "its `exp` is no time"),
         (json!({"exp": 1e300}), "its `exp` is no time"),
         (json!({"exp": -1}), "its `exp` is no time"),
+        (json!({"exp": u64::MAX}), "its `exp` is no time"),
         (json!({"iat": null}), "it has no `iat`"),
         (json!({"iat": now + 61}), "61 seconds in the future"),
         (json!({"iat": now - 661}), "issued 661 seconds ago"),

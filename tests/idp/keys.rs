@@ -103,6 +103,7 @@ async fn a_key_set_without_a_usable_key_is_refused() {
     for (lie, reason) in [
         (json!({"keys": []}), "no key that could verify"),
         (json!({"keys": [{"kty": "oct", "k": "AAAA"}]}), "no key that could verify"),
+        (json!({"keys": [{"kty": "RSA", "n": "A".repeat(171), "e": "AQAB"}]}), "no key that could verify"),
         (json!([]), "no key set"),
         (json!({}), "no key set"),
     ] {

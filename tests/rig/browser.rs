@@ -172,7 +172,7 @@ impl Browser {
         if std::env::var_os("UPDATE_SCREENSHOTS").is_none() {
             return;
         }
-        self.client.set_window_size(1000, 640).await.expect("a size");
+        self.client.set_window_size(1000, 900).await.expect("a size");
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images");
         std::fs::create_dir_all(folder).expect("a folder");
         let png = self.client.screenshot().await.expect("a picture");

@@ -26,7 +26,7 @@ const FORGED: [(&str, &str); 22] = [
     ("X-Forwarded-Uri", "/evil"),
     ("X-Forwarded-User", "evil"),
     ("X-Original-URL", "/evil"),
-    ("x-envoy-auth-headers-to-remove", "kubeflow-userid, evil"),
+    ("x-envoy-auth-headers-to-remove", "kubeflow-userid, kubeflow-groups, authorization"),
     ("x-envoy-original-path", "/evil"),
     ("Forwarded", "for=evil"),
 ];

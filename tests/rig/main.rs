@@ -22,4 +22,3 @@ mod provider_logout;
 mod sign_in;
 mod sign_out;
 mod websocket;
-mod zz_prove;

@@ -201,3 +201,51 @@ async fn a_logout_leads_back_to_the_client_only() {
     assert_eq!(stays.status(), StatusCode::OK);
     assert!(text(stays).await.contains("You are signed out"));
 }
+
+/// The demonstration's own settings, and the room that signs people in for real.
+#[tokio::test]
+async fn countersign_and_this_provider_agree() {
+    use crate::idp::{AuthorizationRequest, Outbound, Provider};
+
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.expect("a port");
+    let issuer = format!("http://{}", listener.local_addr().expect("an address"));
+    let client = Client {
+        id: "countersign".into(),
+        secret: SecretText::new("s3cret/+".into()),
+        redirect_uri: Url::parse(CALLBACK).expect("a URL"),
+    };
+    let public_url = Url::parse("http://127.0.0.1:8080").expect("a URL");
+    let settings = crate::dev::settings::demonstration(public_url, issuer.clone(), &client, "/nowhere".as_ref())
+        .expect("settings");
+    let entropy = Arc::new(TestEntropy::default());
+    let idp =
+        DevIdp::new(issuer.clone(), client, crate::dev::users(), Arc::clone(&clock), entropy).expect("a provider");
+    #[expect(clippy::disallowed_methods, reason = "a server beside the test")]
+    tokio::spawn(async move { axum::serve(listener, idp.router()).await });
+
+    let outbound = Outbound::new(&settings.egress).expect("a way out");
+    let provider = Provider::new(settings.providers[0].clone(), CALLBACK.into(), outbound, clock);
+    provider.discover().await.expect("it is found");
+    assert_eq!(provider.origins(), [&*issuer]);
+    let request = AuthorizationRequest { state: "xyz", nonce: "n-0S6", code_challenge: CHALLENGE, prompt_login: false };
+    let url = provider.authorization_url(&request).expect("it is found");
+    let browser =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a browser");
+    let back = browser.post(url).form(&[("user", "bob")]).send().await.expect("an answer");
+    let back = Url::parse(back.headers()[LOCATION].to_str().expect("text")).expect("a URL");
+    provider.check_callback_issuer(parameter(&back, "iss").as_deref()).expect("it names itself");
+
+    let code = SecretText::new(parameter(&back, "code").expect("a code"));
+    let first = provider.exchange(&code, &SecretText::new(VERIFIER.into()), "n-0S6").await.expect("Bob is in");
+    assert_eq!(first.identity.user.as_str(), "bob@example.com");
+    assert_eq!(first.identity.groups.to_csv(), "analysts");
+    let second = provider.renew(&first.tokens, &first.identity).await.expect("Bob stays in");
+    assert_eq!(second.identity.user, first.identity.user);
+    provider.revoke(&second.tokens).await.expect("Bob is out");
+    provider.renew(&second.tokens, &second.identity).await.expect_err("revoked");
+    let end = provider.end_session_url(&second.tokens.id_token, "http://127.0.0.1:8080/oauth2/signed_out", "s");
+    assert!(end.expect("it takes part in logouts").starts_with(&format!("{issuer}/end_session?")));
+}

@@ -9,7 +9,7 @@ const NONCE: &str = "bm9uY2U=";
 
 fn pages() -> Pages {
     let settings = PageSettings { title: Some("Example Mesh".into()), ..PageSettings::default() };
-    Pages::new(&settings, &["https://idp.example.com/logout".into()]).expect("the built-in pages work")
+    Pages::new(&settings, || vec!["https://idp.example.com/logout".into()]).expect("the built-in pages work")
 }
 
 fn overridden(files: &[(&str, &str)]) -> Result<Pages, PageError> {
@@ -17,7 +17,7 @@ fn overridden(files: &[(&str, &str)]) -> Result<Pages, PageError> {
     for (name, text) in files {
         fs::write(directory.path().join(name), text).expect("a file");
     }
-    Pages::new(&PageSettings { templates: Some(directory.path().into()), title: None }, &[])
+    Pages::new(&PageSettings { templates: Some(directory.path().into()), title: None }, Vec::new)
 }
 
 async fn html(response: Response) -> String {
@@ -177,11 +177,14 @@ fn only_the_page_with_a_script_allows_one() {
 
 #[test]
 fn form_action_takes_origins_only_and_may_change() {
-    let pages = pages();
+    let found = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let asked = std::sync::Arc::clone(&found);
+    let pages = Pages::new(&PageSettings::default(), move || asked.lock().expect("no panic").clone()).expect("pages");
+    let policy = || pages.policy(Page::SignedOut { home: "/" }, NONCE);
+    assert!(policy().contains("form-action 'self'; "), "{}", policy());
     let hostile = ["https://b.example:8443/x?y; script-src *", "data:text/html,x", "nonsense", "http://a.example"];
-    pages.set_form_action_origins(&hostile.map(String::from));
-    let policy = pages.policy(Page::SignedOut { home: "/" }, NONCE);
-    assert!(policy.contains("form-action 'self' http://a.example https://b.example:8443; "), "{policy}");
+    *found.lock().expect("no panic") = hostile.map(String::from).to_vec();
+    assert!(policy().contains("form-action 'self' http://a.example https://b.example:8443; "), "{}", policy());
 }
 
 #[test]
@@ -221,7 +224,7 @@ fn a_broken_override_names_file_and_line() {
         complaint("signedout.html", "Bye").starts_with("signedout.html replaces no template: base.html, style.css,")
     );
     let missing = PageSettings { templates: Some("/nowhere/at/all".into()), title: None };
-    let message = Pages::new(&missing, &[]).expect_err("no directory").to_string();
+    let message = Pages::new(&missing, Vec::new).expect_err("no directory").to_string();
     assert!(message.starts_with("/nowhere/at/all: "), "{message}");
 }
 

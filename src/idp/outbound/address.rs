@@ -2,10 +2,15 @@
 //! resolves to, so that a provider cannot rename its way in.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+/// How long a name server is waited for; behind a proxy there may be none that knows.
+const RESOLVED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Resolves names to their public addresses only.
 pub(super) struct PublicResolver {
@@ -42,9 +47,9 @@ pub(crate) fn is_public_host(host: &str) -> bool {
 /// Whether `host` is a private address or resolves to one. What does not resolve (behind a proxy) counts as public.
 pub(crate) async fn resolves_to_private(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match lookup_host((bare, 0)).await {
-        Ok(mut found) => found.any(|address| !is_public(address.ip())),
-        Err(_) => !is_public_host(host),
+    match timeout(RESOLVED_WITHIN, lookup_host((bare, 0))).await {
+        Ok(Ok(mut found)) => found.any(|address| !is_public(address.ip())),
+        _ => !is_public_host(host),
     }
 }
 

@@ -18,6 +18,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long what was found is good for.
 const FOUND_FOR: Duration = Duration::from_hours(1);
+
 /// Whether people can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Readiness {

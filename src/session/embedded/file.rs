@@ -14,7 +14,11 @@ const CACHE_BYTES: usize = 64 * 1024 * 1024;
 
 pub(super) fn open(path: &Path) -> Result<Database, StoreError> {
     let file = private(path).map_err(|error| unavailable(path, &error))?;
-    builder().create_file(file).map_err(|error| explain(path, error))
+    let mut database = builder().create_file(file).map_err(|error| explain(path, error))?;
+    // redb believes a file that was closed properly, and panics over a damaged page when it comes to it: better to
+    // read all of it now and to say what is wrong.
+    database.check_integrity().map_err(|error| explain(path, error))?;
+    Ok(database)
 }
 
 pub(super) fn builder() -> Builder {

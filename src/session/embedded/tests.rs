@@ -94,6 +94,17 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
     drop(file);
     let error = Embedded::open(&path).expect_err("a header of noise");
     assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    // One row, in whatever copies of it there are.
+    let mut rotten = whole.clone();
+    let starts: Vec<usize> =
+        (0..whole.len() - 500).step_by(500).filter(|at| whole[*at..at + 500] == [57; 500]).collect();
+    assert!(!starts.is_empty());
+    for at in starts {
+        rotten[at] ^= 1;
+    }
+    fs::write(&path, &rotten).expect("rotten");
+    let error = Embedded::open(&path).expect_err("a row that has rotted");
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
 }
 
 #[tokio::test]

@@ -1,0 +1,246 @@
+//! The identity providers, and whether their users can be told apart.
+
+use url::Url;
+
+use super::super::problem::Report;
+use super::super::raw::{self, Raw};
+use super::super::tree::Spot;
+use super::super::variables::Environment;
+use super::super::{Admit, ClientAuth, IdentitySettings, ProviderSettings};
+use super::{address, missing, secret};
+use crate::identity::ProviderId;
+use crate::secret::SecretText;
+
+const ALGORITHMS: [&str; 9] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+
+pub(super) fn all(raw: &Raw, root: &Spot<'_>, environment: &Environment, report: &mut Report) -> Vec<ProviderSettings> {
+    let at = root.field("providers");
+    if raw.providers.is_empty() && at.node().is_none_or(|node| !node.pruned && node.list().is_empty()) {
+        let instead =
+            "Write at least one: `providers: [{id: dex, issuer: https://…, client_id: …, client_secret: …}]`.";
+        report.refuse(at.problem("no identity provider is configured", instead));
+    }
+    // Judged even where no provider inherits it.
+    identity(&raw.identity, &root.field("identity"), report);
+    let mut providers: Vec<ProviderSettings> = Vec::new();
+    for (index, raw) in raw.providers.iter().enumerate() {
+        let at = at.index(index);
+        if let Some(provider) = one(raw, &at, environment, report) {
+            if providers.iter().any(|other| other.id == provider.id) {
+                let what = format!("another provider is called `{}` too", provider.id);
+                report.refuse(at.field("id").problem(what, "Give each its own id."));
+            } else {
+                tell_apart(&providers, &provider, &at, report);
+            }
+            providers.push(provider);
+        }
+    }
+    providers
+}
+
+fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &mut Report) -> Option<ProviderSettings> {
+    let id = match &raw.id {
+        None => {
+            missing(&at.field("id"), "Write a short name for URLs and logs: `id: dex`.", report);
+            None
+        }
+        Some(text) => ProviderId::parse(text.as_str())
+            .map_err(|error| {
+                let what = format!("`{text}` is no provider id: {error}");
+                report.refuse(at.field("id").problem(what, "Write a short name: `dex`."));
+            })
+            .ok(),
+    };
+    let issuer = issuer(raw, at, report);
+    if raw.client_id.as_ref().is_none_or(|id| id.trim().is_empty()) {
+        let at = at.field("client_id");
+        missing(&at, "Write the client id that the provider registered for us.", report);
+        if raw.client_id.is_some() {
+            report.refuse(at.problem("it is empty", "Write the client id that the provider registered for us."));
+        }
+    }
+    let client_auth = client_auth(raw, at, environment, report);
+    scopes(raw, at, report);
+    algorithms(raw, at, report);
+    for (name, text) in [("authorization_url", &raw.authorization_url), ("redirect_uri", &raw.redirect_uri)] {
+        if let Some(text) = text
+            && (!text.starts_with('/') || text.starts_with("//"))
+            && http_url(text).is_none()
+        {
+            let what = format!("`{text}` is neither a URL nor a path");
+            report.refuse(at.field(name).problem(what, "Write `https://…`, or a path that begins with one slash."));
+        }
+    }
+    let mut called = |name: &str, text: &Option<String>| {
+        let text = text.as_ref()?;
+        let url = http_url(text);
+        if url.is_none() {
+            report.refuse(at.field(name).problem(format!("`{text}` is no URL"), "Write `https://…`."));
+        }
+        url
+    };
+    let token_url = called("token_url", &raw.token_url);
+    let userinfo_url = called("userinfo_url", &raw.userinfo_url);
+    let jwks_url = called("jwks_url", &raw.jwks_url);
+    let identity = identity(&raw.identity, &at.field("identity"), report);
+    let id = id?;
+    Some(ProviderSettings {
+        name: raw.name.clone().unwrap_or_else(|| id.to_string()),
+        id,
+        issuer,
+        client_id: raw.client_id.clone().unwrap_or_default(),
+        client_auth,
+        scopes: raw.scopes.clone(),
+        authorization_url: raw.authorization_url.clone(),
+        token_url,
+        userinfo_url,
+        jwks_url,
+        redirect_uri: raw.redirect_uri.clone(),
+        form_post: raw.response_mode == raw::ResponseMode::FormPost,
+        algorithms: raw.algorithms.clone(),
+        identity,
+    })
+}
+
+fn http_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text).ok()?;
+    (matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none()).then_some(url)
+}
+
+fn issuer(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) -> String {
+    let at = at.field("issuer");
+    let Some(text) = &raw.issuer else {
+        missing(
+            &at,
+            "Write the issuer as the provider's discovery document says it: `https://dex.example.com`.",
+            report,
+        );
+        return String::new();
+    };
+    match http_url(text).filter(|url| url.query().is_none() && url.username().is_empty() && url.password().is_none()) {
+        None => {
+            let what = "it is no issuer: that is an https:// URL without user, query and fragment";
+            report.refuse(at.problem(what, "Write it as the provider's discovery document says it."));
+        }
+        Some(url) if url.scheme() == "http" && !address::is_nearby(&url) => {
+            let what =
+                format!("{} is asked over plain http: whoever sits on the way decides who signs in", url.authority());
+            report.warn(at.problem(what, "Write an https:// issuer."));
+        }
+        Some(_) => {}
+    }
+    text.clone()
+}
+
+fn client_auth(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &mut Report) -> ClientAuth {
+    let at_secret = at.field("client_secret");
+    let secret = raw.client_secret.as_ref().map(|raw| secret::text(raw, &at_secret, environment, report));
+    if raw.client_auth == raw::ClientAuth::None {
+        if at_secret.is_written() {
+            let what = "there is a client secret, though client_auth is `none`";
+            report.refuse(at_secret.problem(what, "Take the secret out, or write `client_auth: basic`."));
+        }
+        return ClientAuth::None;
+    }
+    if secret.is_none() {
+        let instead = "Write `client_secret: {file: /path/to/it}`, or `client_auth: none` for a public client.";
+        missing(&at_secret, instead, report);
+    }
+    let secret = secret.flatten().unwrap_or_else(|| SecretText::new(String::new()));
+    if raw.client_auth == raw::ClientAuth::Post { ClientAuth::Post(secret) } else { ClientAuth::Basic(secret) }
+}
+
+fn scopes(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) {
+    let at = at.field("scopes");
+    if !raw.scopes.iter().any(|scope| scope == "openid") {
+        let what = "`openid` is not among them, and without it there is no ID token";
+        report.refuse(at.problem(what, "Add `openid`."));
+    }
+    for (index, scope) in raw.scopes.iter().enumerate() {
+        let token = |c: char| matches!(c, '!' | '#'..='[' | ']'..='~');
+        if scope.is_empty() || !scope.chars().all(token) {
+            let what = format!("`{scope}` is no scope");
+            report.refuse(at.index(index).problem(what, "Write one scope an element: `[openid, email]`."));
+        }
+    }
+}
+
+fn algorithms(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) {
+    let at = at.field("algorithms");
+    if raw.algorithms.is_empty() {
+        report.refuse(at.problem("without any, no ID token could be good", "Write `[RS256]`, or leave the key out."));
+    }
+    for (index, name) in raw.algorithms.iter().enumerate().filter(|(_, name)| !ALGORITHMS.contains(&name.as_str())) {
+        let what = match name.to_ascii_lowercase().as_str() {
+            "none" => "`none` is no signature: anybody could sign in as anybody".to_owned(),
+            "hs256" | "hs384" | "hs512" => {
+                format!("`{name}` is signed with the client secret, which more than one knows")
+            }
+            _ => format!("`{name}` is not known here"),
+        };
+        report.refuse(at.index(index).problem(what, format!("Write some of {}.", ALGORITHMS.join(", "))));
+    }
+}
+
+fn identity(raw: &raw::Identity, at: &Spot<'_>, report: &mut Report) -> IdentitySettings {
+    let (user, groups) = (at.field("user"), at.field("groups"));
+    for (at, claim) in [(user.field("claim"), &raw.user.claim), (groups.field("claim"), &raw.groups.claim)] {
+        if claim.split('.').any(|part| part.trim().is_empty()) {
+            report.refuse(at.problem(format!("`{claim}` is no claim"), "Write its name, such as `email`."));
+        }
+    }
+    if raw.user.prefix.chars().any(char::is_control) || raw.user.prefix.trim_start() != raw.user.prefix {
+        let what = "it begins with white space or holds a control character, which no header can carry";
+        report.refuse(user.field("prefix").problem(what, "Write printable characters: `corp:`."));
+    }
+    let at = at.field("admit");
+    let at_groups = at.field("groups");
+    if raw.admit.groups.is_empty() {
+        report.refuse(at_groups.problem("nobody would be admitted", "Write groups, or `[\"*\"]` for everybody."));
+    }
+    for (index, _) in raw.admit.groups.iter().enumerate().filter(|(_, group)| group.trim().is_empty()) {
+        report.refuse(at_groups.index(index).problem("it is empty", "Write the name of a group."));
+    }
+    let at_domains = at.field("email_domains");
+    if raw.admit.email_domains.is_empty() {
+        report.refuse(at_domains.problem("nobody would be admitted", "Write domains, or `[\"*\"]` for everybody."));
+    }
+    let domains: Vec<String> = raw.admit.email_domains.iter().map(|domain| domain.to_ascii_lowercase()).collect();
+    for (index, domain) in domains.iter().enumerate().filter(|(_, domain)| *domain != "*") {
+        if !address::is_domain(domain) {
+            let what = format!("`{domain}` is no domain");
+            report.refuse(at_domains.index(index).problem(what, "Write what stands behind the `@`: `example.com`."));
+        }
+    }
+    IdentitySettings {
+        user_claim: raw.user.claim.clone(),
+        user_prefix: raw.user.prefix.clone(),
+        groups_claim: raw.groups.claim.clone(),
+        allow_unverified_email: raw.allow_unverified_email,
+        admit: Admit { groups: raw.admit.groups.clone(), email_domains: domains },
+    }
+}
+
+/// Refuses a provider that could name a user as another one does.
+fn tell_apart(earlier: &[ProviderSettings], provider: &ProviderSettings, at: &Spot<'_>, report: &mut Report) {
+    for other in earlier.iter().filter(|other| could_collide(&other.identity, &provider.identity)) {
+        let what = format!(
+            "`{}` could name a user exactly as `{}` does, and let one be taken for the other",
+            provider.id, other.id
+        );
+        let instead = "Give each its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users \
+                       are named by `email`, its own `identity: {admit: {email_domains: […]}}`.";
+        report.refuse(at.problem(what, instead));
+    }
+}
+
+fn could_collide(one: &IdentitySettings, other: &IdentitySettings) -> bool {
+    let (a, b) = (&one.user_prefix, &other.user_prefix);
+    let prefixes_differ = !a.starts_with(b.as_str()) && !b.starts_with(a.as_str());
+    // The domains of addresses say something of users only if users are named by their addresses.
+    let by_email = one.user_claim == "email" && other.user_claim == "email" && a == b;
+    let (ours, theirs) = (&one.admit.email_domains, &other.admit.email_domains);
+    let domains_differ =
+        !ours.iter().chain(theirs).any(|domain| domain == "*") && !ours.iter().any(|domain| theirs.contains(domain));
+    !(prefixes_differ || (by_email && domains_differ))
+}

@@ -1,0 +1,101 @@
+//! The command line through its front door: exit codes, and what goes to which output.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const GOOD: &str = "public_url: http://localhost:8080
+providers:
+  - {id: dex, issuer: http://localhost:5556/dex, client_id: c, client_secret: {env: DEX_SECRET}}
+rules:
+  - {path: /dex/, access: public}
+";
+
+fn file(text: &str) -> (TempDir, PathBuf) {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("countersign.yaml");
+    std::fs::write(&path, text).expect("a file");
+    (home, path)
+}
+
+fn countersign(arguments: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(arguments).env_clear().envs(variables.iter().copied());
+    let Output { status, stdout, stderr } = command.output().expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (status.code(), text(stdout), text(stderr))
+}
+
+#[test]
+fn a_good_configuration_is_summed_up() {
+    let (_home, path) = file(GOOD);
+    let (code, out, complaints) =
+        countersign(&["config", "check", "--config", &path.to_string_lossy()], &[("DEX_SECRET", "x")]);
+    assert_eq!(
+        out,
+        "the configuration is good
+  public URL  http://localhost:8080
+  providers   dex (http://localhost:5556/dex)
+  rules       1
+"
+    );
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_bad_one_is_explained_and_ends_with_2() {
+    let (_home, path) = file(&format!("{GOOD}sesion: {{}}\n"));
+    let path = path.to_string_lossy();
+    let explained = format!(
+        "countersign: the configuration has 2 mistakes:
+
+1. {path}:3:85: providers[0].client_secret.env
+   there is no variable DEX_SECRET
+   Set it, or name the one that holds the secret.
+
+2. {path}:6:1: sesion
+   there is no such key
+   Write `session`.
+"
+    );
+    for command in [&["config", "check"][..], &["config", "print"], &["serve"]] {
+        let answer = countersign(command, &[("COUNTERSIGN_CONFIG", &path)]);
+        assert_eq!(answer, (Some(2), String::new(), explained.clone()), "{command:?}");
+    }
+}
+
+#[test]
+fn a_warning_goes_to_standard_error() {
+    let (_home, path) = file(&GOOD.replace("localhost", "mesh.example.com"));
+    let arguments = ["config", "check", "--config", &path.to_string_lossy()];
+    let variables = [("DEX_SECRET", "x"), ("COUNTERSIGN_COOKIE__INSECURE", "true")];
+    let (code, out, complaints) = countersign(&arguments, &variables);
+    assert_eq!((code, out.lines().next()), (Some(0), Some("the configuration is good")));
+    assert!(
+        complaints.starts_with("warning: variable COUNTERSIGN_COOKIE__INSECURE: cookie.insecure\n"),
+        "{complaints}"
+    );
+}
+
+#[test]
+fn what_is_printed_holds_no_secret() {
+    let (_home, path) = file(&GOOD.replace("{env: DEX_SECRET}", "canary"));
+    let (code, out, _) = countersign(&["config", "print", "--config", &path.to_string_lossy()], &[]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("max_age: 24h") && out.contains("[redacted]") && !out.contains("canary"), "{out}");
+}
+
+#[test]
+fn the_schema_is_printed_as_json() {
+    let (code, out, _) = countersign(&["config", "schema"], &[]);
+    let schema: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, schema["title"].as_str()), (Some(0), Some("Countersign configuration")));
+}
+
+#[test]
+fn arguments_that_mean_nothing_end_with_2() {
+    assert_eq!(countersign(&["sevre"], &[]).0, Some(2));
+    assert_eq!(countersign(&["config", "check", "--file", "x"], &[]).0, Some(2));
+    assert_eq!(countersign(&["config", "check", "--config", "/nowhere"], &[]).0, Some(2));
+}

@@ -1,0 +1,8 @@
+//! Every mistake, with the whole text of what is said of it.
+
+mod address;
+mod form;
+mod header;
+mod lifetime;
+mod provider;
+mod rule;
