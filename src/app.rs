@@ -201,7 +201,7 @@ impl Gateway {
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(self.main, self.tls, self.doors, Limits::default(), drain.clone()));
         // Health and metrics are told to the very end.
-        let admin = tokio::spawn(server::serve(self.admin, None, admin, Limits::default(), drain));
+        let admin = tokio::spawn(server::serve(self.admin, None, admin, Limits::default(), drain.lingering()));
         tokio::select! {
             () = shutdown => {}
             Some(ended) = servers.join_next() => ended?,
