@@ -7,7 +7,6 @@ use arc_swap::ArcSwap;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::door::admin::{Part, Readiness};
-use crate::door::pages::Pages;
 use crate::idp::{self, Provider};
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
@@ -21,7 +20,6 @@ pub(super) struct Housekeeping {
     sessions: Arc<Sessions>,
     keyring: Arc<Keyring>,
     providers: Vec<Arc<Provider>>,
-    pages: Arc<Pages>,
     metrics: Arc<Metrics>,
     store: ArcSwap<Part>,
     keys: ArcSwap<Part>,
@@ -32,11 +30,10 @@ impl Housekeeping {
         sessions: Arc<Sessions>,
         keyring: Arc<Keyring>,
         providers: Vec<Arc<Provider>>,
-        pages: Arc<Pages>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let ready = || ArcSwap::from_pointee(Part::Ready);
-        Self { sessions, keyring, providers, pages, metrics, store: ready(), keys: ready() }
+        Self { sessions, keyring, providers, metrics, store: ready(), keys: ready() }
     }
 
     /// How many providers there are.
@@ -49,7 +46,7 @@ impl Housekeeping {
         self.providers[index].keep_discovered().await;
     }
 
-    /// Looks after the store, the keys and the pages.
+    /// Looks after the store and the keys.
     pub(super) async fn keep_watch(&self) {
         let mut beat = interval(WATCH_EVERY);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -83,8 +80,6 @@ impl Housekeeping {
             // What was in force stays in force, so tokens are still minted and still verify.
             tracing::error!(%error, "the signing keys cannot be read again; those read before go on");
         }
-        let origins: Vec<String> = self.providers.iter().flat_map(|provider| provider.origins()).collect();
-        self.pages.set_form_action_origins(&origins);
     }
 }
 

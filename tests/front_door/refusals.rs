@@ -39,7 +39,7 @@ async fn two_session_cookies_are_refused_and_nobody_is_let_pass_by_one() {
     browser.plant(SESSION, "tossed");
     let page = browser.check("/").await;
     assert_eq!(page.status, 400);
-    assert!(page.page().contains("two session cookies"), "{}", page.body);
+    assert!(page.page().contains("Two session cookies"), "{}", page.body);
     let script = browser.check_with(Method::GET, "/", &[("accept", "*/*")]).await;
     assert_eq!((script.status, script.json()["error"].clone()), (400, json!("two_cookies")));
 
