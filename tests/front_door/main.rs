@@ -8,4 +8,7 @@ mod browser;
 mod house;
 mod rc_token;
 
+mod admitted;
+mod keys;
+mod refusals;
 mod verdicts;
