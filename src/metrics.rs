@@ -183,10 +183,10 @@ mod tests {
             let took = Duration::from_micros(30);
             metrics.check(CheckDoor::Http, CheckVerdict::Allow, CheckReason::Session, took);
         }
-        metrics.check(CheckDoor::Grpc, CheckVerdict::SignIn, CheckReason::NoSession, Duration::from_millis(2));
+        metrics.check(CheckDoor::Http, CheckVerdict::SignIn, CheckReason::NoSession, Duration::from_millis(2));
         let text = metrics.encode();
         has_line(&text, r#"countersign_checks_total{door="http",verdict="allow",reason="session"} 2"#);
-        has_line(&text, r#"countersign_checks_total{door="grpc",verdict="sign_in",reason="no_session"} 1"#);
+        has_line(&text, r#"countersign_checks_total{door="http",verdict="sign_in",reason="no_session"} 1"#);
         has_line(&text, r#"countersign_check_duration_seconds_bucket{le="0.00005"} 2"#);
         has_line(&text, r#"countersign_check_duration_seconds_bucket{le="+Inf"} 3"#);
         has_line(&text, "countersign_check_duration_seconds_count 3");

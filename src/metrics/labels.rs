@@ -44,10 +44,6 @@ labels! {
     CheckDoor {
         /// Envoy's `ext_authz` over HTTP.
         Http = "http",
-        /// Envoy's `ext_authz` over gRPC.
-        Grpc = "grpc",
-        /// nginx, Traefik, Caddy.
-        ForwardAuth = "forward_auth",
     }
 }
 
@@ -72,8 +68,6 @@ labels! {
     CheckReason {
         /// A session's cookie.
         Session = "session",
-        /// A bearer token.
-        Bearer = "bearer",
         /// A public rule.
         Public = "public",
         /// One of our own paths.
@@ -94,8 +88,6 @@ labels! {
         NotAdmitted = "not_admitted",
         /// The path could be read in more than one way.
         AmbiguousPath = "ambiguous_path",
-        /// The door could not make sense of the request.
-        Malformed = "malformed",
         /// The session store is away.
         StoreUnavailable = "store_unavailable",
         /// There is no key to sign with.
