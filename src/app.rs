@@ -29,7 +29,7 @@ use crate::private_file;
 use crate::refresh::{Refresher, renewals};
 use crate::seal::{KeyFileError, SealError, SessionKeys};
 use crate::server::{self, Drain, Limits, Shutdown, TlsError};
-use crate::session::{Counted, Embedded, Sessions, StoreError};
+use crate::session::{Counted, Embedded, Sessions, Store, StoreError};
 
 use housekeeping::Housekeeping;
 
@@ -112,11 +112,22 @@ impl Gateway {
         let data_error = |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
         private_file::create_directory(&settings.data_dir).map_err(data_error)?;
         let metrics = Arc::new(Metrics::new());
-        let session_keys = Arc::new(session_keys(&settings, &*entropy)?);
-        let keyring = Arc::new(keyring(&settings, Arc::clone(&clock))?);
         let store = open_store(settings.data_dir.join("sessions.redb")).await?;
+        let store = Arc::new(Counted::new(store, Arc::clone(&metrics)));
+        Self::open_on(store, settings, clock, entropy, metrics).await
+    }
+
+    async fn open_on(
+        store: Arc<dyn Store>,
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StartError> {
+        let session_keys = Arc::new(session_keys(&settings, &*entropy)?);
+        let keyring = Arc::new(keyring(&settings, Arc::clone(&clock), Arc::clone(&entropy))?);
         let sessions = Arc::new(Sessions::new(
-            Arc::new(Counted::new(store, Arc::clone(&metrics))),
+            store,
             Arc::clone(&session_keys),
             Arc::clone(&clock),
             Arc::clone(&entropy),
@@ -186,7 +197,8 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), StartError> {
         tracing::info!(main = %self.main_address(), admin = %self.admin_address(), "serving");
         let (way_out, drain) = Shutdown::new();
-        let refresher = tokio::spawn(self.refresher.run());
+        let mut refresher = JoinSet::new();
+        refresher.spawn(self.refresher.run());
         let mut keepers = JoinSet::new();
         let housekeeping = Arc::new(self.housekeeping);
         for index in 0..housekeeping.providers() {
@@ -201,17 +213,21 @@ impl Gateway {
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(self.main, self.tls, self.doors, Limits::default(), drain.clone()));
         // Health and metrics are told to the very end.
-        let admin = tokio::spawn(server::serve(self.admin, None, admin, Limits::default(), drain));
+        let admin = tokio::spawn(server::serve(self.admin, None, admin, Limits::default(), drain.lingering()));
         tokio::select! {
             () = shutdown => {}
             Some(ended) = servers.join_next() => ended?,
             Some(ended) = keepers.join_next() => ended?,
+            // Without it nobody would be asked again who is still admitted.
+            Some(ended) = refresher.join_next() => ended?,
         }
         way_out.run(self.shutdown, async { while servers.join_next().await.is_some() {} }).await;
         // The doors are gone, and with them whoever could hand over more renewals: those under way are finished.
-        let unfinished = tokio::time::timeout(self.shutdown.deadline, refresher).await.is_err();
-        if unfinished {
+        let finished =
+            tokio::time::timeout(self.shutdown.deadline, async { while refresher.join_next().await.is_some() {} });
+        if finished.await.is_err() {
             tracing::warn!("renewals were still under way at the deadline");
+            refresher.shutdown().await;
         }
         keepers.shutdown().await;
         admin.abort();
@@ -235,10 +251,10 @@ fn session_keys(settings: &Settings, entropy: &dyn Entropy) -> Result<SessionKey
     }
 }
 
-fn keyring(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Keyring, KeyringError> {
+fn keyring(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {
     match &settings.token.keys_dir {
-        Some(mounted) => Keyring::open(Box::new(Directory::at(mounted.clone())), clock),
-        None => Keyring::open_or_create(Box::new(Directory::create(&settings.data_dir.join("keys"))?), clock),
+        Some(mounted) => Keyring::open(Box::new(Directory::at(mounted.clone(), entropy)), clock),
+        None => Keyring::open_or_create(Box::new(Directory::create(&settings.data_dir.join("keys"), entropy)?), clock),
     }
 }
 

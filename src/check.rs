@@ -15,7 +15,7 @@ use crate::config::{Access, Challenge, Settings};
 use crate::cookie::{CookieNames, Upstream};
 use crate::identity::UserId;
 use crate::mint::{Mint, MintError};
-use crate::refresh::{Due, Renewals};
+use crate::refresh::Renewals;
 use crate::rules::{Rule, Rules};
 use crate::session::{Live, SessionCookie, Sessions, StoreError};
 
@@ -186,7 +186,9 @@ impl Check {
             return None;
         }
         let rule = self.rules.select(question.host, question.method.as_str(), question.target).ok()?;
-        if matches!(rule.access, Access::Public) {
+        let without_identity = matches!(rule.access, Access::Public)
+            || (rule.preflight_pass && Kind::of(question.method, question.headers) == Kind::Preflight);
+        if without_identity {
             return None;
         }
         let cookie = self.sessions.prove(self.cookies.find_session(question.headers).ok()??).ok()?;
@@ -205,8 +207,7 @@ impl Check {
     /// If the session store does not answer, or no token can be minted. The request must not pass then.
     pub async fn answer(&self, question: &Question<'_>) -> Result<Verdict, CheckError> {
         if self.own_paths.hold(question.target) {
-            let pass = self.owned.removed(false);
-            return Ok(Verdict::Allow(Allow { pass, cookie: Upstream::AsSent, reason: AllowReason::OwnPath }));
+            return Ok(self.own_path(question));
         }
         let Ok(rule) = self.rules.select(question.host, question.method.as_str(), question.target) else {
             return Ok(Verdict::Refuse(Refusal::AmbiguousPath));
@@ -260,7 +261,7 @@ impl Check {
     ) -> Result<Verdict, CheckError> {
         let now = self.clock.now();
         if live.session.renew_at <= now {
-            self.renewals.hand_over(Due { cookie: cookie.clone(), live: Arc::clone(live) }, now);
+            self.renewals.hand_over(cookie, now);
         }
         let identity = &live.session.identity;
         if let Err(not_admitted) = rule.admits(identity) {
@@ -280,6 +281,14 @@ impl Check {
         };
         self.passes.keep(cookie.key, rule, &pass);
         Ok(self.allow(question, pass, AllowReason::Session))
+    }
+
+    /// Our browser door needs our cookies, which its own requests therefore keep. On a host that is not ours the same
+    /// path may be somebody else's.
+    fn own_path(&self, question: &Question<'_>) -> Verdict {
+        let ours = self.own_paths.are_served_at(question.host);
+        let cookie = if ours { Upstream::AsSent } else { self.cookies.upstream(question.headers) };
+        Verdict::Allow(Allow { pass: self.owned.removed(false), cookie, reason: AllowReason::OwnPath })
     }
 
     fn without_identity(&self, question: &Question<'_>, rule: &Rule, reason: AllowReason) -> Verdict {

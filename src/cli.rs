@@ -6,6 +6,7 @@ mod config;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -14,7 +15,7 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{ConfigErrors, Loaded, Settings, environment, load};
 use crate::entropy::SystemEntropy;
 use crate::keyring::init_directory;
-use crate::seal::generate_text;
+use crate::secret::generate_session_key;
 use crate::{server, telemetry};
 
 /// An OIDC authentication gateway for Istio and Envoy meshes.
@@ -106,7 +107,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Schema) => config::schema(),
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
         Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
-        Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_text(&SystemEntropy)),
+        Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_session_key(&SystemEntropy)),
     }
 }
 
@@ -125,7 +126,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
 }
 
 fn init_keys(dir: &Path) -> anyhow::Result<()> {
-    let kid = init_directory(dir, SystemClock.now())?;
+    let kid = init_directory(dir, SystemClock.now(), Arc::new(SystemEntropy))?;
     say(&format!("{} holds the new key {kid}: write `token: {{keys: {{dir: {0}}}}}`", dir.display()))
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use thiserror::Error;
 
+use crate::audit::{self, KeyChange};
 use crate::clock::{Clock, UnixTime};
 use crate::jose::{JoseError, SigningKey};
 
@@ -96,7 +97,7 @@ impl Keyring {
     pub fn open_or_create(store: Box<dyn KeyStore>, clock: Arc<dyn Clock>) -> Result<Self, KeyringError> {
         if store.load()?.is_empty() {
             let key = Arc::new(SigningKey::generate()?);
-            tracing::info!(target: "countersign::audit", event = "key_created", kid = key.kid(), "made the first signing key");
+            audit::key_change(key.kid(), KeyChange::Generated);
             store.add(&ScheduledKey { key, sign_from: clock.now(), retire_at: None })?;
         }
         Self::open(store, clock)
@@ -122,7 +123,7 @@ impl Keyring {
         let next = InForce::choose(self.store.load()?, self.clock.now())?;
         let before = self.current.load();
         if before.signer.kid() != next.signer.kid() {
-            tracing::info!(target: "countersign::audit", event = "key_changed", kid = next.signer.kid(), "another key signs from now on");
+            audit::key_change(next.signer.kid(), KeyChange::Loaded);
         }
         if before.signer.kid() != next.signer.kid() || before.publication != next.publication {
             self.current.store(Arc::new(next));

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use cookie::Cookie;
 use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use url::Url;
 
 use crate::clock::Clock;
 use crate::config::Settings;
@@ -26,6 +28,9 @@ pub use callback::Arrived;
 pub use error::LoginError;
 pub use sign_out::{CrossSite, SignedOut};
 pub use start::{Choice, StartQuery, Started};
+
+/// The browser door's paths behind the prefix at which no login may end.
+const STEPS: [&str; 5] = ["start", "callback", "sign_out", "signed_out", "unavailable"];
 
 /// Signs browsers in and out.
 pub struct Login {
@@ -96,18 +101,33 @@ impl Login {
         self.origins.home().as_str()
     }
 
-    /// `rd`, if it leads to one of our origins; else the front page.
+    /// `rd`, if it leads to one of our origins, and not to a step of a login or a sign-out; else the front page.
     #[must_use]
     pub fn return_to(&self, rd: Option<&str>) -> ReturnTo {
         let asked = rd.filter(|rd| !rd.is_empty()).map(|rd| ReturnTo::parse(rd, &self.origins));
         match asked {
-            Some(Ok(there)) => there,
+            Some(Ok(there)) if !self.is_a_step(&there) => there,
             Some(Err(error)) => {
                 tracing::debug!(%error, "a return address was not followed");
                 ReturnTo::home(&self.origins)
             }
-            None => ReturnTo::home(&self.origins),
+            _ => ReturnTo::home(&self.origins),
         }
+    }
+
+    /// Whether an address is one of the browser door's own, but for the one that tells who is signed in: a login that
+    /// ended there would begin again, or end in a question that nobody asked.
+    fn is_a_step(&self, there: &ReturnTo) -> bool {
+        let Ok(there) = Url::parse(there.as_str()) else { return true };
+        let path = percent_decode_str(there.path()).decode_utf8_lossy();
+        let step = path.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix('/'));
+        step.and_then(|step| step.split('/').next()).is_some_and(|step| STEPS.contains(&step))
+    }
+
+    /// The origins that a sign-out may lead to, for a page's `form-action`.
+    #[must_use]
+    pub fn provider_origins(&self) -> Vec<String> {
+        self.providers.iter().flat_map(|provider| provider.origins()).collect()
     }
 
     async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedInBrowser>, StoreError> {

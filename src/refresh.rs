@@ -6,6 +6,7 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::sync::mpsc;
@@ -26,22 +27,18 @@ const AT_A_TIME: usize = 32;
 /// How long after a renewal that could not be finished the next one is tried.
 const PAUSE: Duration = Duration::from_secs(30);
 
+/// How long a store that did not take a renewed session is left alone at first, and how often it is asked again: for
+/// about two minutes.
+const SHORTEST_WAIT: Duration = Duration::from_secs(1);
+const STORE_TRIES: usize = 7;
+
 /// Providers whose tokens live for seconds are not asked more often than this.
 const AT_LEAST: Duration = Duration::from_secs(30);
 
-/// A session whose renewal is due. It carries the cookie: the provider's tokens open with nothing else.
-#[derive(Clone, Debug)]
-pub struct Due {
-    /// The cookie of the request that noticed it.
-    pub cookie: SessionCookie,
-    /// The session as that request saw it.
-    pub live: Arc<Live>,
-}
-
-/// Takes due sessions over from requests, each once.
+/// Takes due sessions over from requests, each once: as cookies, for the provider's tokens open with nothing else.
 #[derive(Clone, Debug)]
 pub struct Renewals {
-    queue: mpsc::Sender<Due>,
+    queue: mpsc::Sender<SessionCookie>,
     known: Known,
 }
 
@@ -56,7 +53,7 @@ enum State {
 
 /// Renews. Its [`Refresher::run`] belongs to a task of its own.
 pub struct Refresher {
-    due: mpsc::Receiver<Due>,
+    due: mpsc::Receiver<SessionCookie>,
     known: Known,
     renewing: Renewing,
 }
@@ -95,8 +92,8 @@ pub fn renew_at(signed_in: &SignedIn, now: UnixTime, renew_every: Duration) -> U
 
 impl Renewals {
     /// Takes a due session over, unless that has been done already.
-    pub fn hand_over(&self, due: Due, now: UnixTime) {
-        let key = due.cookie.key;
+    pub fn hand_over(&self, cookie: &SessionCookie, now: UnixTime) {
+        let key = cookie.key;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         match known.entry(key) {
             Entry::Occupied(mut entry) => match *entry.get() {
@@ -109,7 +106,7 @@ impl Renewals {
                 entry.insert(State::UnderWay);
             }
         }
-        if self.queue.try_send(due).is_err() {
+        if self.queue.try_send(cookie.clone()).is_err() {
             known.remove(&key);
         }
     }
@@ -121,8 +118,8 @@ impl Refresher {
         let mut running = FuturesUnordered::new();
         loop {
             tokio::select! {
-                due = self.due.recv(), if running.len() < AT_A_TIME => match due {
-                    Some(due) => running.push(self.renewing.one(due)),
+                cookie = self.due.recv(), if running.len() < AT_A_TIME => match cookie {
+                    Some(cookie) => running.push(self.renewing.one(cookie)),
                     None => break,
                 },
                 Some((key, outcome)) = running.next() => settle(&self.known, key, outcome, self.renewing.clock.now()),
@@ -160,42 +157,54 @@ fn settle(known: &Known, key: StoreKey, outcome: Outcome, now: UnixTime) {
 }
 
 impl Renewing {
-    async fn one(&self, due: Due) -> (StoreKey, Outcome) {
-        (due.cookie.key, self.renew(&due).await)
+    async fn one(&self, cookie: SessionCookie) -> (StoreKey, Outcome) {
+        (cookie.key, self.renew(&cookie).await)
     }
 
-    async fn renew(&self, due: &Due) -> Outcome {
-        let session = &due.live.session;
-        let identity = &session.identity;
-        let Some(provider) = self.providers.iter().find(|provider| *provider.id() == identity.provider) else {
-            return self.end(due, "its provider is not configured any more").await;
+    async fn renew(&self, cookie: &SessionCookie) -> Outcome {
+        // Not what the request saw: that may have been renewed or ended since. Its refresh token would be spent then, and
+        // whoever shows a spent one may lose the session at the provider (RFC 9700 section 4.14.2).
+        let live = match self.sessions.find(cookie).await {
+            Ok(Some(live)) if live.session.renew_at <= self.clock.now() => live,
+            Ok(_) => return Outcome::Settled,
+            Err(error) => {
+                tracing::warn!(%error, "a session that is due could not be read");
+                return Outcome::TryAgain;
+            }
         };
-        let Ok(tokens) = self.sessions.tokens(&due.cookie, &due.live) else {
-            return self.end(due, "its tokens cannot be opened").await;
+        let identity = &live.session.identity;
+        let Some(provider) = self.providers.iter().find(|provider| *provider.id() == identity.provider) else {
+            return self.end(cookie, &live, "its provider is not configured any more").await;
+        };
+        let Ok(tokens) = self.sessions.tokens(cookie, &live) else {
+            return self.end(cookie, &live, "its tokens cannot be opened").await;
         };
         let renewed = match provider.renew(&tokens, identity).await {
             Ok(renewed) => renewed,
-            Err(error) if ends_session(&error) => return self.end(due, &error.to_string()).await,
+            Err(error) if ends_session(&error) => return self.end(cookie, &live, &error.to_string()).await,
             Err(error) => {
                 tracing::warn!(user = %identity.user, provider = %identity.provider, %error, "renewal failed; the session goes on");
                 return Outcome::TryAgain;
             }
         };
         if let Err(reason) = admitted(&provider.settings().identity.admit, &renewed.identity) {
-            return self.end(due, &reason.to_string()).await;
+            return self.end(cookie, &live, &reason.to_string()).await;
         }
-        self.keep(due, renewed).await
+        self.keep(cookie, &live, renewed).await
     }
 
-    async fn keep(&self, due: &Due, renewed: SignedIn) -> Outcome {
+    async fn keep(&self, cookie: &SessionCookie, live: &Live, renewed: SignedIn) -> Outcome {
         let renew_at = renew_at(&renewed, self.clock.now(), self.renew_every);
         let SignedIn { identity, tokens, provider_sid, .. } = renewed;
-        let groups_changed = identity.groups != due.live.session.identity.groups;
+        let groups_changed = identity.groups != live.session.identity.groups;
         let row = NewSession { identity, tokens, provider_sid, renew_at };
-        match self.sessions.renew(&due.cookie, &due.live, row).await {
+        // The provider has spent the old refresh token: a store that is away for a moment must not cost the new one.
+        let write = || self.sessions.renew(cookie, live, row.clone());
+        let patiently = ExponentialBuilder::default().with_min_delay(SHORTEST_WAIT).with_max_times(STORE_TRIES);
+        match write.retry(patiently).await {
             Ok(Replaced::Done(_)) => {
-                let user = &due.live.session.identity.user;
-                tracing::debug!(%user, sid = due.live.session.sid, groups_changed, "session renewed");
+                let user = &live.session.identity.user;
+                tracing::debug!(%user, sid = live.session.sid, groups_changed, "session renewed");
                 Outcome::Settled
             }
             // Somebody else renewed it, or it has ended: what they wrote holds.
@@ -207,11 +216,10 @@ impl Renewing {
         }
     }
 
-    async fn end(&self, due: &Due, reason: &str) -> Outcome {
-        let session = &due.live.session;
-        match self.sessions.end(due.cookie.key).await {
+    async fn end(&self, cookie: &SessionCookie, live: &Live, reason: &str) -> Outcome {
+        match self.sessions.end(cookie.key).await {
             Ok(_) => {
-                audit::revocation(&session.identity, &session.sid, reason);
+                audit::revocation(&live.session.identity, &live.session.sid, reason);
                 Outcome::Settled
             }
             Err(error) => {

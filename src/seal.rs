@@ -5,10 +5,8 @@ mod cookie;
 mod envelope;
 mod file;
 mod keys;
-mod text;
 
 pub use cookie::{BadCookie, CookieSecret};
 pub use envelope::{BadEnvelope, Purpose};
 pub use file::KeyFileError;
 pub use keys::{SealError, SessionKeys};
-pub use text::{KeyTextError, generate_text, parse_text};

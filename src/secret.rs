@@ -1,9 +1,13 @@
 //! Secrets that print nothing and are wiped when they are dropped.
 
+mod session_key;
+
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
+
+pub use session_key::{NotASessionKey, generate_session_key, parse_session_key};
 
 /// A secret text: a client secret, a refresh token, an authorization code.
 #[derive(Clone)]

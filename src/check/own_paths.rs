@@ -45,6 +45,12 @@ impl OwnPaths {
         self.exact.iter().any(|own| own == path)
     }
 
+    /// Whether `host` is one of ours: the public URL's or a further one that sign-in may return to.
+    #[must_use]
+    pub fn are_served_at(&self, host: &str) -> bool {
+        self.origins.of_authority(host).is_some()
+    }
+
     /// Where to sign in so as to come back to `target` on `host`.
     #[must_use]
     pub fn login(&self, host: &str, target: &str) -> String {

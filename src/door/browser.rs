@@ -186,6 +186,8 @@ async fn ask_to_sign_out(State(door): Door, Extension(ids): Ids, headers: Header
     let action = uri.path();
     match door.login.session(&headers).await {
         Ok(live) => {
+            // Browsers hold the redirect that follows the form against them, too.
+            door.pages.set_form_action_origins(&door.login.provider_origins());
             let user = live.as_ref().map(|live| live.session.identity.user.as_str());
             door.page(StatusCode::OK, Page::SignOutQuestion { action, user, rd: None })
         }
@@ -201,7 +203,10 @@ async fn sign_out(State(door): Door, Extension(ids): Ids, uri: Uri, headers: Hea
     }
     match door.login.sign_out(&headers).await {
         Ok(SignedOut::AtProvider(onward) | SignedOut::Here(onward)) => go(StatusCode::SEE_OTHER, &onward),
-        Err(LoginError::Store(error)) => door.store_problem(&error, &ids, uri.path()),
+        Err(LoginError::Store(error)) => {
+            tracing::error!(%error, "a session could not be ended");
+            door.problem(&Problem::not_signed_out(), &ids, Some(uri.path()))
+        }
         Err(error) => door.login_problem(&error, &ids, uri.path()),
     }
 }

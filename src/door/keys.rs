@@ -3,10 +3,13 @@
 
 use std::sync::Arc;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use http::{HeaderMap, StatusCode};
@@ -39,7 +42,7 @@ pub fn router(settings: &Settings, keyring: Arc<Keyring>) -> Router {
         "id_token_signing_alg_values_supported": ["ES256"],
     });
     let discovery = Bytes::from(discovery.to_string());
-    let discovery_etag = format!("\"{}\"", env!("CARGO_PKG_VERSION"));
+    let discovery_etag = format!("\"{}\"", URL_SAFE_NO_PAD.encode(&digest(&SHA256, &discovery).as_ref()[..12]));
     Router::new().route(OwnPaths::JWKS, get(jwks)).route(OwnPaths::DISCOVERY, get(discover)).with_state(KeyDoor {
         keyring,
         discovery,

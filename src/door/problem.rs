@@ -47,6 +47,20 @@ struct Json<'a> {
 }
 
 impl Problem {
+    /// A sign-out that the store did not confirm. Nobody may walk away from a shared computer believing otherwise.
+    #[must_use]
+    pub fn not_signed_out() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "not_signed_out",
+            title: "You are not signed out",
+            what: "The gateway cannot reach the place where it keeps sessions, so yours was not ended.".into(),
+            who: AtFault::Operator,
+            hint: "Try again in a moment. On a shared computer, stay until it says that you are signed out.",
+            passing: true,
+        }
+    }
+
     /// The page. `retry` is where to try again, if that makes sense.
     #[must_use]
     pub fn to_page(&self, pages: &Pages, nonce: &str, request_id: &str, retry: Option<&str>) -> Response {
@@ -185,6 +199,7 @@ impl From<&LoginError> for Problem {
         match error {
             LoginError::Store(error) => Self::from(error),
             LoginError::Provider(error) => Self::from(error),
+            LoginError::TwoCookies => Self::from(&Refusal::TwoCookies),
             LoginError::BrowserSent(_) => Self {
                 status: StatusCode::BAD_REQUEST,
                 code: "broken_callback",
@@ -290,7 +305,7 @@ impl From<&IdpError> for Problem {
 #[must_use]
 pub const fn outcome_of(error: &LoginError) -> LoginOutcome {
     match error {
-        LoginError::BrowserSent(_) | LoginError::FlowGone(_) | LoginError::UnknownProvider => {
+        LoginError::BrowserSent(_) | LoginError::FlowGone(_) | LoginError::TwoCookies | LoginError::UnknownProvider => {
             LoginOutcome::BrowserRefused
         }
         LoginError::ProviderSaidNo { .. } => LoginOutcome::ProviderRefused,

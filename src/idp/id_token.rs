@@ -48,14 +48,14 @@ pub(super) fn check(token: &Signed, expected: &Expected<'_>) -> Result<(), Strin
     check_issuer(claims, expected.issuer)?;
     check_audience(claims, expected.client_id)?;
     check_times(claims, expected.now)?;
-    let subject = text(claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or("it has no `sub`")?;
+    text(claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or("it has no `sub`")?;
     match expected.occasion {
         Occasion::SignIn { nonce } => match text(claims, "nonce")? {
             Some(found) if found == nonce => {}
             Some(_) => return Err("its `nonce` is not the one of this sign-in".to_owned()),
             None => return Err("it has no `nonce`".to_owned()),
         },
-        Occasion::Renewal { known } => check_same_person(claims, subject, known)?,
+        Occasion::Renewal { known } => check_sign_in_time(claims, known)?,
     }
     match text(claims, "at_hash")? {
         Some(hash) if Some(hash) != token.access_token_hash(expected.access_token).as_deref() => {
@@ -63,6 +63,12 @@ pub(super) fn check(token: &Signed, expected: &Expected<'_>) -> Result<(), Strin
         }
         _ => Ok(()),
     }
+}
+
+/// Whether a renewal's token, which is good, is about the person who signed in (OIDC Core section 12.2).
+pub(super) fn check_same_person(token: &Signed, known: &Identity) -> Result<(), String> {
+    let same = text(&token.claims, "sub")? == Some(known.subject.as_str());
+    if same { Ok(()) } else { Err("its `sub` is another than at sign-in".to_owned()) }
 }
 
 /// A time that the token tells (RFC 7519 section 2, `NumericDate`).
@@ -128,10 +134,7 @@ fn check_times(claims: &Map<String, Value>, now: UnixTime) -> Result<(), String>
     }
 }
 
-fn check_same_person(claims: &Map<String, Value>, subject: &str, known: &Identity) -> Result<(), String> {
-    if subject != known.subject.as_str() {
-        return Err("its `sub` is another than at sign-in".to_owned());
-    }
+fn check_sign_in_time(claims: &Map<String, Value>, known: &Identity) -> Result<(), String> {
     match (time(claims, "auth_time")?, known.auth_time) {
         (Some(now), Some(then)) if now != then => Err("its `auth_time` is another than at sign-in".to_owned()),
         _ => Ok(()),

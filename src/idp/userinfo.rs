@@ -48,7 +48,7 @@ pub(super) async fn ask(
     // OIDC Core section 5.3.2: otherwise somebody else's claims could be slipped in.
     match claims.get("sub").and_then(Value::as_str) {
         Some(found) if found == subject => Ok(claims),
-        Some(_) => Err(misbehaved("its `sub` is not the one of the ID token")),
+        Some(_) => Err(Trouble::ChangedUser("userinfo: its `sub` is not the one of the ID token".to_owned())),
         None => Err(misbehaved("it has no `sub`")),
     }
 }

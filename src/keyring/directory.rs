@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{KeyStore, KeyringError, ScheduledKey};
 use crate::clock::UnixTime;
+use crate::entropy::Entropy;
 use crate::jose::SigningKey;
 use crate::private_file;
 use crate::secret::SecretText;
 
 /// Keys in files `<kid>.json` that only their owner may read.
-#[derive(Clone, Debug)]
-pub struct Directory(PathBuf);
+#[derive(Clone)]
+pub struct Directory {
+    path: PathBuf,
+    entropy: Arc<dyn Entropy>,
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -36,8 +40,8 @@ enum Algorithm {
 ///
 /// # Errors
 /// If the directory holds keys already, or cannot be written.
-pub fn init_directory(path: &Path, now: UnixTime) -> Result<String, KeyringError> {
-    let directory = Directory::create(path)?;
+pub fn init_directory(path: &Path, now: UnixTime, entropy: Arc<dyn Entropy>) -> Result<String, KeyringError> {
+    let directory = Directory::create(path, entropy)?;
     if !directory.load()?.is_empty() {
         return Err(KeyringError::NotEmpty { path: path.display().to_string() });
     }
@@ -49,25 +53,25 @@ pub fn init_directory(path: &Path, now: UnixTime) -> Result<String, KeyringError
 impl Directory {
     /// The keys in `path`, which must be there.
     #[must_use]
-    pub const fn at(path: PathBuf) -> Self {
-        Self(path)
+    pub fn at(path: PathBuf, entropy: Arc<dyn Entropy>) -> Self {
+        Self { path, entropy }
     }
 
     /// The keys in `path`, which is made if it is not there.
     ///
     /// # Errors
     /// If it cannot be made.
-    pub fn create(path: &Path) -> Result<Self, KeyringError> {
+    pub fn create(path: &Path, entropy: Arc<dyn Entropy>) -> Result<Self, KeyringError> {
         private_file::create_directory(path).map_err(|error| file_error(path, &error))?;
-        Ok(Self(path.to_owned()))
+        Ok(Self::at(path.to_owned(), entropy))
     }
 }
 
 impl KeyStore for Directory {
     fn load(&self) -> Result<Vec<ScheduledKey>, KeyringError> {
         let mut keys = Vec::new();
-        for entry in fs::read_dir(&self.0).map_err(|error| file_error(&self.0, &error))? {
-            let path = entry.map_err(|error| file_error(&self.0, &error))?.path();
+        for entry in fs::read_dir(&self.path).map_err(|error| file_error(&self.path, &error))? {
+            let path = entry.map_err(|error| file_error(&self.path, &error))?.path();
             let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
             if !hidden && path.extension().is_some_and(|extension| extension == "json") {
                 keys.push(read(&path)?);
@@ -77,7 +81,7 @@ impl KeyStore for Directory {
     }
 
     fn add(&self, key: &ScheduledKey) -> Result<(), KeyringError> {
-        let path = self.0.join(format!("{}.json", key.key.kid()));
+        let path = self.path.join(format!("{}.json", key.key.kid()));
         let file = KeyFile {
             alg: Algorithm::ES256,
             sign_from: key.sign_from,
@@ -86,12 +90,12 @@ impl KeyStore for Directory {
         };
         let json =
             zeroize::Zeroizing::new(serde_json::to_vec_pretty(&file).map_err(|error| file_error(&path, &error))?);
-        private_file::create(&path, &json).map_err(|error| file_error(&path, &error))
+        private_file::create(&path, &json, &*self.entropy).map_err(|error| file_error(&path, &error))
     }
 }
 
 fn read(path: &Path) -> Result<ScheduledKey, KeyringError> {
-    let json = zeroize::Zeroizing::new(private_file::read(path).map_err(|error| file_error(path, &error))?);
+    let json = private_file::read(path).map_err(|error| file_error(path, &error))?;
     let file: KeyFile = serde_json::from_slice(&json).map_err(|_| file_error(path, &"it is not a key file of ours"))?;
     let key = SigningKey::from_text(&SecretText::new(file.private_key)).map_err(|error| file_error(path, &error))?;
     Ok(ScheduledKey { key: Arc::new(key), sign_from: file.sign_from, retire_at: file.retire_at })
@@ -104,33 +108,39 @@ fn file_error(path: &Path, reason: &impl ToString) -> KeyringError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entropy::SystemEntropy;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_key_is_found_again_and_nobody_else_may_read_it() {
         let home = tempfile::tempdir().unwrap();
         let path = home.path().join("keys");
-        let kid = init_directory(&path, UnixTime::from_secs(5)).unwrap();
+        let kid = init_directory(&path, UnixTime::from_secs(5), Arc::new(SystemEntropy)).unwrap();
 
         let file = path.join(format!("{kid}.json"));
         assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
-        let keys = Directory::at(path).load().unwrap();
+        let keys = Directory::at(path, Arc::new(SystemEntropy)).load().unwrap();
         assert_eq!((keys.len(), keys[0].key.kid(), keys[0].sign_from), (1, &*kid, UnixTime::from_secs(5)));
     }
 
     #[test]
     fn init_overwrites_nothing() {
         let home = tempfile::tempdir().unwrap();
-        init_directory(home.path(), UnixTime::from_secs(5)).unwrap();
-        let again = init_directory(home.path(), UnixTime::from_secs(6)).unwrap_err();
+        init_directory(home.path(), UnixTime::from_secs(5), Arc::new(SystemEntropy)).unwrap();
+        let again = init_directory(home.path(), UnixTime::from_secs(6), Arc::new(SystemEntropy)).unwrap_err();
         assert!(matches!(again, KeyringError::NotEmpty { .. }), "{again}");
     }
 
     #[test]
     fn a_garbled_file_is_named_and_its_content_is_not_shown() {
         let home = tempfile::tempdir().unwrap();
-        private_file::create(&home.path().join("a.json"), br#"{"alg":"ES256","private_key":"hunter2"}"#).unwrap();
-        let error = Directory::at(home.path().to_owned()).load().unwrap_err().to_string();
+        private_file::create(
+            &home.path().join("a.json"),
+            br#"{"alg":"ES256","private_key":"hunter2"}"#,
+            &SystemEntropy,
+        )
+        .unwrap();
+        let error = Directory::at(home.path().to_owned(), Arc::new(SystemEntropy)).load().unwrap_err().to_string();
         assert!(error.contains("a.json") && !error.contains("hunter2"), "{error}");
     }
 }

@@ -15,6 +15,9 @@ pub enum LoginError {
     /// The flow is over, was finished in this browser already, or belongs to another browser.
     #[error("this sign-in is not under way in this browser: {0}")]
     FlowGone(&'static str),
+    /// Two session cookies, one of them put there by somebody else.
+    #[error("two session cookies were sent")]
+    TwoCookies,
     /// No such provider is configured.
     #[error("no identity provider is configured under that name")]
     UnknownProvider,

@@ -131,7 +131,9 @@ pub(super) fn make_room(
             Sent { name, size, begun: flow.map(|flow| flow.begun) }
         })
         .collect();
-    // Newest first; what cannot be opened comes last, and goes.
+    // Newest first; what cannot be opened comes last, and goes. Browsers send the older one first (RFC 6265 section 5.4),
+    // which tells two of the same second apart.
+    sent.reverse();
     sent.sort_by_key(|flow| std::cmp::Reverse(flow.begun));
     let mut bytes = coming.name().len() + coming.value().len();
     let mut kept = 1;

@@ -51,11 +51,13 @@ impl Login {
     /// Ends the session of whoever asks, and tells the provider where it can be told.
     ///
     /// # Errors
-    /// If the store does not answer: the session may still be there, and nobody is told otherwise.
+    /// If the store does not answer, or the browser sends two session cookies: the session may still be there, and
+    /// nobody is told otherwise.
     pub async fn sign_out(&self, headers: &HeaderMap) -> Result<SignedOut, LoginError> {
         let mut cookies =
             vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)];
         let here = |cookies| SignedOut::Here(Onward { location: self.path("signed_out"), cookies });
+        self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
         let Some(browser) = self.signed_in(headers).await? else {
             cookies.truncate(1);
             return Ok(here(cookies));

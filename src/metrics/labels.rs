@@ -188,3 +188,26 @@ labels! {
         Unavailable = "unavailable",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_lists_these_words_and_no_others() {
+        let page = include_str!("../../docs/operations.md");
+        let listed = |label: &str, words: Vec<&'static str>| {
+            let words: Vec<String> = words.into_iter().map(|word| format!("`{word}`")).collect();
+            let row = format!("| {label} | {} |", words.join(", "));
+            assert!(page.lines().any(|line| line == row), "docs/operations.md lacks the line\n{row}");
+        };
+        listed("`door`", CheckDoor::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`verdict`", CheckVerdict::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`reason`", CheckReason::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`outcome` of logins", LoginOutcome::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`operation` of provider requests", IdpOperation::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`outcome` of provider requests", IdpOutcome::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`operation` of store requests", StoreOperation::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`outcome` of store requests", StoreOutcome::ALL.iter().map(|word| word.as_str()).collect());
+    }
+}

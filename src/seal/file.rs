@@ -1,16 +1,15 @@
 //! The session keys of a single node: a file of its own, made at the first start.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::keys::{SealError, SessionKeys};
-use super::text::{generate_text, parse_text};
-use crate::entropy::{Entropy, random};
+use crate::entropy::Entropy;
+use crate::private_file::{self, PrivateFileError};
+use crate::secret::{generate_session_key, parse_session_key};
 
 /// Why the session keys cannot be had from their file, and what to do about it.
 #[derive(Debug, Error)]
@@ -55,9 +54,6 @@ pub enum KeyFileError {
     },
 }
 
-/// No sensible list of keys is longer.
-const MOST_BYTES: u64 = 64 * 1024;
-
 impl SessionKeys {
     /// The keys in the file at `path`, one a line, the newest first (`#` begins a remark). If there is no such file it
     /// is made, with one key, readable by its owner alone. Of several processes that do so at once, all get one key.
@@ -65,81 +61,42 @@ impl SessionKeys {
     /// # Errors
     /// If the file cannot be read or made, may be read by others, or holds something else.
     pub fn load_or_generate(path: &Path, entropy: &dyn Entropy) -> Result<Self, KeyFileError> {
-        let unreachable = |source| KeyFileError::Unreachable { path: path.to_owned(), source };
-        let file = match File::open(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                generate(path, entropy).map_err(unreachable)?;
-                File::open(path)
+        if !path.exists() {
+            let text = Zeroizing::new(generate_session_key(entropy) + "\n");
+            match private_file::create(path, text.as_bytes(), entropy) {
+                Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                    return Err(KeyFileError::Unreachable { path: path.to_owned(), source });
+                }
+                _ => {}
             }
-            opened => opened,
-        };
-        load(path, file.map_err(unreachable)?)
+        }
+        load(path)
     }
 }
 
-fn load(path: &Path, file: File) -> Result<SessionKeys, KeyFileError> {
-    let path = path.to_owned();
-    let mode = match file.metadata() {
-        Ok(metadata) => metadata.permissions().mode() & 0o7777,
-        Err(source) => return Err(KeyFileError::Unreachable { path, source }),
-    };
-    if mode & 0o007 != 0 {
-        return Err(KeyFileError::Exposed { path, mode });
-    }
-    // A Kubernetes volume with an `fsGroup` gives the group access to every file at each start of the pod.
-    if mode & 0o070 != 0 && file.set_permissions(fs::Permissions::from_mode(0o600)).is_err() {
-        return Err(KeyFileError::Exposed { path, mode });
-    }
-    let mut text = Zeroizing::new(String::new());
-    if let Err(source) = file.take(MOST_BYTES).read_to_string(&mut text) {
-        return Err(match source.kind() {
-            io::ErrorKind::InvalidData => KeyFileError::Garbled { path, line: 1 },
-            _ => KeyFileError::Unreachable { path, source },
-        });
-    }
+fn load(path: &Path) -> Result<SessionKeys, KeyFileError> {
+    let contents = private_file::read(path).map_err(|error| match error {
+        PrivateFileError::Exposed { mode } => KeyFileError::Exposed { path: path.to_owned(), mode },
+        PrivateFileError::Unreachable(source) => KeyFileError::Unreachable { path: path.to_owned(), source },
+    })?;
+    let garbled = |line| KeyFileError::Garbled { path: path.to_owned(), line };
+    let text = std::str::from_utf8(&contents).map_err(|_| garbled(1))?;
     let mut keys = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if !line.is_empty() && !line.starts_with('#') {
-            match parse_text(line) {
-                Ok(key) => keys.push(key),
-                Err(_) => return Err(KeyFileError::Garbled { path, line: index + 1 }),
-            }
+            keys.push(parse_session_key(line).map_err(|_| garbled(index + 1))?);
         }
     }
-    SessionKeys::new(keys).map_err(|source| KeyFileError::Unusable { path, source })
-}
-
-/// Makes the file, whole or not at all, unless another process has been faster.
-fn generate(path: &Path, entropy: &dyn Entropy) -> io::Result<()> {
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let draft = directory.join(format!(".session-keys.{:016x}", u64::from_be_bytes(random(entropy))));
-    let text = Zeroizing::new(generate_text(entropy) + "\n");
-    let placed = write_new(&draft, text.as_bytes()).and_then(|()| match fs::hard_link(&draft, path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // Not every file system has links.
-        Err(_) => fs::rename(&draft, path),
-    });
-    match fs::remove_file(&draft) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => placed?,
-    }
-    File::open(directory)?.sync_all()
-}
-
-fn write_new(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    SessionKeys::new(keys).map_err(|source| KeyFileError::Unusable { path: path.to_owned(), source })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
     use crate::entropy::SystemEntropy;
     use crate::seal::CookieSecret;
 
@@ -179,26 +136,17 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("session-keys");
         for mode in [0o604, 0o602, 0o664, 0o644] {
-            make(&path, &generate_text(&SystemEntropy), mode);
+            make(&path, &generate_session_key(&SystemEntropy), mode);
             let error = SessionKeys::load_or_generate(&path, &SystemEntropy).expect_err("refused").to_string();
             assert!(error.contains("may be read by others") && error.contains("chmod 600"), "{error}");
         }
     }
 
     #[test]
-    fn what_a_volume_gave_the_group_is_taken_back() {
-        let directory = tempfile::tempdir().expect("a directory");
-        let path = directory.path().join("session-keys");
-        make(&path, &generate_text(&SystemEntropy), 0o660);
-        SessionKeys::load_or_generate(&path, &SystemEntropy).expect("the keys");
-        assert_eq!(fs::metadata(&path).expect("the file").permissions().mode() & 0o7777, 0o600);
-    }
-
-    #[test]
     fn a_garbled_file_is_refused_and_left_alone() {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("session-keys");
-        let good = generate_text(&SystemEntropy);
+        let good = generate_session_key(&SystemEntropy);
         let twice = format!("{good}\n{good}\n");
         for (text, said) in [
             ("", "there is no session key"),

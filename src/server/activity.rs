@@ -24,6 +24,8 @@ pub(super) struct Activity {
     heard: AtomicBool,
     reading_headers: AtomicBool,
     http2: AtomicBool,
+    /// The peer's side is full: an answer that hyper has taken over whole is not out yet.
+    blocked: AtomicBool,
 }
 
 /// Why a connection's time is over.
@@ -44,6 +46,7 @@ impl Activity {
             heard: AtomicBool::new(false),
             reading_headers: AtomicBool::new(false),
             http2: AtomicBool::new(false),
+            blocked: AtomicBool::new(false),
         })
     }
 
@@ -73,7 +76,7 @@ impl Activity {
     }
 
     fn grace(&self, limits: &Limits) -> (Duration, Overdue) {
-        if self.open_requests.load(Ordering::Relaxed) > 0 {
+        if self.open_requests.load(Ordering::Relaxed) > 0 || self.blocked.load(Ordering::Relaxed) {
             (limits.request * 2, Overdue::Stalled("nothing moves though a request is open"))
         } else if !self.heard.load(Ordering::Relaxed) {
             (limits.first_byte, Overdue::Stalled("not a byte was sent"))
@@ -97,8 +100,10 @@ impl Activity {
         // On HTTP/2 without open requests, settings and pings come and go: they make it no less idle.
     }
 
-    fn written(&self) {
-        if self.open_requests.load(Ordering::Relaxed) > 0 {
+    fn written(&self, pending: bool) {
+        let moved = self.open_requests.load(Ordering::Relaxed) > 0 || self.blocked.load(Ordering::Relaxed);
+        self.blocked.store(pending, Ordering::Relaxed);
+        if moved && !pending {
             self.changed();
         }
     }
@@ -143,9 +148,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Watched<I> {
 impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write(context, bytes);
-        if result.is_ready() {
-            self.activity.written();
-        }
+        self.activity.written(result.is_pending());
         result
     }
 
@@ -155,9 +158,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Watched<I> {
         pieces: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let result = Pin::new(&mut self.socket).poll_write_vectored(context, pieces);
-        if result.is_ready() {
-            self.activity.written();
-        }
+        self.activity.written(result.is_pending());
         result
     }
 

@@ -29,14 +29,17 @@ pub struct Shutdown(watch::Sender<Phase>);
 
 /// Whoever holds this is told. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Drain(watch::Receiver<Phase>);
+pub struct Drain {
+    phase: watch::Receiver<Phase>,
+    lingers: bool,
+}
 
 impl Shutdown {
     /// The two ends, serving.
     #[must_use]
     pub fn new() -> (Self, Drain) {
         let (sender, receiver) = watch::channel(Phase::Serving);
-        (Self(sender), Drain(receiver))
+        (Self(sender), Drain { phase: receiver, lingers: false })
     }
 
     /// Goes the way out: lame duck, closing until `servers` have ended or the deadline is there, cut. It returns when
@@ -58,10 +61,16 @@ impl Shutdown {
 }
 
 impl Drain {
+    /// The same way out, for a port that is to answer to its very end: it stays a lame duck until the cut.
+    #[must_use]
+    pub fn lingering(self) -> Self {
+        Self { lingers: true, ..self }
+    }
+
     /// How far it is.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        *self.0.borrow()
+        self.as_told(*self.phase.borrow())
     }
 
     /// Whether the way out has begun.
@@ -72,9 +81,13 @@ impl Drain {
 
     /// Returns once it is at `phase` or further. Never, if nobody is left who could say so.
     pub async fn reached(&self, phase: Phase) {
-        if self.0.clone().wait_for(|current| *current >= phase).await.is_err() {
+        if self.phase.clone().wait_for(|current| self.as_told(*current) >= phase).await.is_err() {
             std::future::pending::<()>().await;
         }
+    }
+
+    fn as_told(&self, phase: Phase) -> Phase {
+        if self.lingers && phase == Phase::Closing { Phase::LameDuck } else { phase }
     }
 }
 

@@ -57,3 +57,33 @@ impl Limits {
     /// As many headers as hyper parses on the stack; another number costs an allocation for each request.
     pub const PARSER_HEADERS: usize = 100;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_for_operators_tells_the_defaults() {
+        let page = include_str!("../../docs/operations.md");
+        let limits = Limits::default();
+        let kib = |bytes: usize| format!("{} KiB", bytes / 1024);
+        for (what, how_much) in [
+            ("TLS handshake; then the first byte", format!("{:?} each", limits.first_byte)),
+            ("a request's headers, from their first byte (HTTP/1)", format!("{:?}, at most", limits.header_read)),
+            ("between requests", format!("{:?}", limits.idle)),
+            ("the beginning of an answer", format!("{:?}", limits.request)),
+            ("nothing moves while a request is open or its answer is not taken", format!("{:?}", limits.request * 2)),
+            ("headers of a request", format!("{} (HTTP/1), {}", limits.max_headers, kib(limits.max_header_bytes))),
+            ("body of a request", kib(limits.max_body_bytes)),
+            ("open connections of a port", limits.max_connections.to_string()),
+            ("requests at a time on an HTTP/2 connection", limits.max_concurrent_streams.to_string()),
+            ("streams reset before they were served (CVE-2023-44487)", limits.max_pending_reset_streams.to_string()),
+            ("streams that we had to reset (CVE-2025-8671)", limits.max_local_reset_streams.to_string()),
+            ("quiet HTTP/2 connections", format!("a ping after {0:?}, {0:?} for its answer", limits.ping)),
+        ] {
+            let row = format!("| {what} | {how_much}");
+            let told = page.lines().any(|line| line.replace(" s ", "s ").replace(" s,", "s,").starts_with(&row));
+            assert!(told, "docs/operations.md lacks the line\n{row}");
+        }
+    }
+}

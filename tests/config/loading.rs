@@ -230,7 +230,8 @@ fn what_is_printed_loads_again_to_the_same() {
 fn what_the_docs_show_loads() {
     let home = Home::new();
     let secret = home.write("secret", "x");
-    let blocks = include_str!("../../docs/configuration.md").split("```yaml\n").skip(1);
+    let pages = [include_str!("../../docs/configuration.md"), include_str!("../../README.md")];
+    let blocks = pages.iter().flat_map(|page| page.split("```yaml\n").skip(1));
     let examples = blocks.filter_map(|block| block.split("```").next()).filter(|text| text.starts_with("public_url"));
     let file = regex::Regex::new("/etc/countersign/[a-z-]+").expect("a pattern");
     let mut count = 0;
@@ -239,5 +240,5 @@ fn what_the_docs_show_loads() {
         assert_eq!(home.refusal(&text, &[]), "(nothing)", "{example}");
         count += 1;
     }
-    assert_eq!(count, 4);
+    assert_eq!(count, 5);
 }

@@ -41,16 +41,17 @@ async fn a_refresh_token_that_is_not_rotated_is_kept() {
 #[tokio::test]
 async fn a_renewal_for_somebody_else_is_refused() {
     let rig = Rig::found().await;
-    for (lie, reason) in [
-        (json!({"sub": "eve"}), "its `sub` is another than at sign-in"),
-        (json!({"iss": "https://evil.example"}), "its `iss` is"),
-        (json!({"aud": "another"}), "does not hold our client id"),
-        (json!({"auth_time": 1_799_999_999}), "its `auth_time` is another"),
-        (json!({"exp": 1}), "(`exp`)"),
+    for (lie, kind, reason) in [
+        (json!({"sub": "eve"}), Kind::ChangedUser, "its `sub` is another than at sign-in"),
+        (json!({"sub": "eve", "exp": 1}), Kind::Misbehaved, "(`exp`)"),
+        (json!({"iss": "https://evil.example"}), Kind::Misbehaved, "its `iss` is"),
+        (json!({"aud": "another"}), Kind::Misbehaved, "does not hold our client id"),
+        (json!({"auth_time": 1_799_999_999}), Kind::Misbehaved, "its `auth_time` is another"),
+        (json!({"exp": 1}), Kind::Misbehaved, "(`exp`)"),
     ] {
         let first = rig.sign_in().await.expect("signed in");
         rig.idp.lie(|idp| idp.refreshed_claims = Box::new(move |claims| overwrite(claims, &lie)));
-        assert_refused(renew(&rig, &first).await, &Kind::Misbehaved, reason);
+        assert_refused(renew(&rig, &first).await, &kind, reason);
         rig.idp.repent();
     }
     assert_eq!(rig.idp.hits(USERINFO), 0);
@@ -69,7 +70,7 @@ async fn without_an_id_token_userinfo_says_who_it_is() {
     assert_eq!(second.identity.auth_time, first.identity.auth_time);
     assert_eq!(second.tokens.id_token.expose(), first.tokens.id_token.expose());
     rig.idp.lie(|idp| idp.userinfo = Box::new(|answer| answer["sub"] = json!("eve")));
-    assert_refused(renew(&rig, &second).await, &Kind::Misbehaved, "its `sub` is not the one");
+    assert_refused(renew(&rig, &second).await, &Kind::ChangedUser, "its `sub` is not the one");
 }
 
 #[tokio::test]

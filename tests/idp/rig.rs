@@ -32,6 +32,7 @@ pub(crate) enum Kind {
     GrantRefused,
     Misconfigured,
     UnusableIdentity,
+    ChangedUser,
 }
 
 impl Rig {
@@ -125,6 +126,7 @@ pub(crate) fn assert_refused<T>(outcome: Result<T, IdpError>, kind: &Kind, reaso
         IdpError::GrantRefused { reason, .. } => (Kind::GrantRefused, reason),
         IdpError::Misconfigured { reason, .. } => (Kind::Misconfigured, reason),
         IdpError::UnusableIdentity { reason, .. } => (Kind::UnusableIdentity, reason),
+        IdpError::ChangedUser { reason, .. } => (Kind::ChangedUser, reason),
     };
     assert_eq!(&found, kind, "{error}");
     assert!(said.contains(reason), "`{said}` does not say `{reason}`");

@@ -3,7 +3,7 @@ use std::time::Duration;
 use countersign::server::Limits;
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{GREETING, PATIENCE, answer, say, start, until_closed};
+use crate::peer::{GREETING, HTTP2_PREFACE, NO_ERROR, PATIENCE, answer, goaway, say, start, until_closed};
 
 const SHORT: Duration = Duration::from_millis(80);
 const LONG: Duration = Duration::from_hours(1);
@@ -71,10 +71,8 @@ async fn an_idle_connection_is_closed_in_the_end() {
 async fn an_idle_http2_connection_is_told_goodbye() {
     let server = start(Limits { idle: SHORT, ..lenient() }).await;
     let mut socket = server.connect().await;
-    // The preface and empty SETTINGS (RFC 9113 section 3.4).
-    socket.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("it is sent");
-    let frames = until_closed_by_goaway(&mut socket).await;
-    assert!(frames.contains(&GOAWAY), "frames {frames:?}");
+    socket.write_all(HTTP2_PREFACE).await.expect("it is sent");
+    assert_eq!(goaway(&mut socket).await, NO_ERROR);
 }
 
 #[tokio::test]
@@ -121,26 +119,4 @@ fn crowd_size() -> usize {
     let files = limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next());
     let files = files.and_then(|files| files.parse().ok()).unwrap_or(1024_usize);
     1200.min(files.saturating_sub(200) / 2)
-}
-
-const GOAWAY: u8 = 7;
-
-/// The types of the frames until GOAWAY or the end (RFC 9113 section 4.1).
-async fn until_closed_by_goaway(socket: &mut tokio::net::TcpStream) -> Vec<u8> {
-    use tokio::io::AsyncReadExt;
-    let mut types = Vec::new();
-    let read = async {
-        let mut head = [0; 9];
-        while socket.read_exact(&mut head).await.is_ok() {
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            socket.read_exact(&mut payload).await.expect("a whole frame");
-            types.push(head[3]);
-            if head[3] == GOAWAY {
-                break;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, read).await.expect("GOAWAY or the end");
-    types
 }

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
-use countersign::server::{Limits, Phase};
-use tokio::net::TcpStream;
+use axum::Router;
+use countersign::server::{Limits, Phase, Shutdown, serve};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
 use crate::peer::{GREETING, PATIENCE, answer, say, start, until_closed, way_out};
@@ -61,6 +62,24 @@ async fn the_deadline_cuts_what_is_still_open() {
     timeout(PATIENCE, ended).await.expect("the end");
     assert_eq!(server.drain.phase(), Phase::Cut);
     assert_eq!(until_closed(&mut open).await, b"");
+}
+
+#[tokio::test]
+async fn a_port_that_lingers_answers_until_the_cut() {
+    let (shutdown, drain) = Shutdown::new();
+    let (listener, router) = (TcpListener::bind("127.0.0.1:0").await.expect("a port"), Router::new());
+    let address = listener.local_addr().expect("an address");
+    let admin = tokio::spawn(serve(listener, None, router, Limits::default(), drain.clone().lingering()));
+    let waiting = drain.clone();
+    // The other servers: they take until they are cut.
+    let others = async move { waiting.reached(Phase::Cut).await };
+    let running = tokio::spawn(shutdown.run(way_out(SHORT, SHORT * 10), others));
+    timeout(PATIENCE, drain.reached(Phase::Closing)).await.expect("closing");
+    let mut socket = TcpStream::connect(address).await.expect("a new connection");
+    say(&mut socket, GREETING).await;
+    assert!(answer(&mut socket).await.starts_with("HTTP/1.1 404 "));
+    timeout(PATIENCE, running).await.expect("the end").expect("no panic");
+    timeout(PATIENCE, admin).await.expect("the end").expect("no panic");
 }
 
 /// Waits until the port is closed. The phase is told before the listener has heard of it.

@@ -1,7 +1,7 @@
 use countersign::server::Limits;
 use tokio::io::AsyncWriteExt;
 
-use crate::peer::{GREETING, answer, say, start, until_closed};
+use crate::peer::{ENHANCE_YOUR_CALM, GREETING, HTTP2_PREFACE, answer, goaway, say, start, until_closed};
 
 #[tokio::test]
 async fn too_many_headers_are_answered_431() {
@@ -61,4 +61,18 @@ async fn a_connection_too_many_waits_for_its_turn() {
     assert!(early.is_err(), "answered: {early:?}");
     drop(first);
     assert!(answer(&mut second).await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn streams_that_are_reset_at_once_end_the_connection() {
+    let server = start(Limits { max_pending_reset_streams: 5, ..Limits::default() }).await;
+    let mut socket = server.connect().await;
+    let mut bytes = HTTP2_PREFACE.to_vec();
+    for stream in (1..=23_u8).step_by(2) {
+        // HEADERS that end the stream: GET, http, / and an authority (RFC 7541 appendix A); then RST_STREAM, CANCEL.
+        bytes.extend([0, 0, 9, 1, 5, 0, 0, 0, stream, 0x82, 0x86, 0x84, 0x41, 4, b'h', b'e', b'r', b'e']);
+        bytes.extend([0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, 8]);
+    }
+    socket.write_all(&bytes).await.expect("it is sent");
+    assert_eq!(goaway(&mut socket).await, ENHANCE_YOUR_CALM);
 }

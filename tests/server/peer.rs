@@ -99,6 +99,30 @@ pub(crate) async fn until_closed<S: AsyncRead + Unpin>(socket: &mut S) -> Vec<u8
     bytes
 }
 
+/// The preface and empty SETTINGS (RFC 9113 section 3.4).
+pub(crate) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// Why a GOAWAY is sent (RFC 9113 section 7).
+pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 0xb;
+
+/// Reads frames until a GOAWAY comes; the reason that it gives (RFC 9113 sections 4.1 and 6.8).
+pub(crate) async fn goaway<S: AsyncRead + Unpin>(socket: &mut S) -> u32 {
+    const GOAWAY: u8 = 7;
+    let read = async {
+        loop {
+            let mut head = [0; 9];
+            socket.read_exact(&mut head).await.expect("a frame");
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            socket.read_exact(&mut payload).await.expect("a whole frame");
+            if head[3] == GOAWAY {
+                return payload[4..8].iter().fold(0, |code, byte| code << 8 | u32::from(*byte));
+            }
+        }
+    };
+    timeout(PATIENCE, read).await.expect("a GOAWAY")
+}
+
 pub(crate) async fn say<S: AsyncWrite + Unpin>(socket: &mut S, text: &str) {
     socket.write_all(text.as_bytes()).await.expect("it is sent");
 }

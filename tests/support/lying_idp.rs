@@ -23,6 +23,7 @@ use futures_util::stream;
 use http::{HeaderMap, StatusCode, header};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use url::form_urlencoded;
 
@@ -58,6 +59,8 @@ pub(crate) struct LyingIdp {
 pub(crate) struct Behaviour {
     /// Instead of the honest answer of an endpoint, by its path.
     pub(crate) answers: HashMap<&'static str, Answer>,
+    /// Endpoints, by path, whose answer is ready but held back until a permit is added.
+    pub(crate) held: HashMap<&'static str, Arc<Semaphore>>,
     /// Changes the discovery document, the key set, the token answer, the userinfo answer.
     pub(crate) metadata: Change,
     pub(crate) jwks: Change,
@@ -249,6 +252,7 @@ impl Default for Behaviour {
         let none = || -> Change { Box::new(|_| ()) };
         Self {
             answers: HashMap::new(),
+            held: HashMap::new(),
             metadata: none(),
             jwks: none(),
             token_answer: none(),
@@ -278,31 +282,40 @@ async fn answer(State(idp): State<Arc<Inner>>, request: Request) -> Response {
     if let Some(instead) = instead {
         return instead.into_response();
     }
-    match path.as_str() {
-        DISCOVERY => idp.changed(idp.metadata(), |behaviour| &behaviour.metadata),
-        JWKS => {
-            let keys = lock(&idp.keys).published();
-            idp.changed(keys, |behaviour| &behaviour.jwks)
-        }
-        AUTH => {
-            let location = idp.authorize(head.uri.query().unwrap_or_default());
-            (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
-        }
-        TOKEN => idp.token(&seen),
-        USERINFO => idp.userinfo(&seen.headers),
-        REVOKE if idp.client_is_known(&seen) => StatusCode::OK.into_response(),
-        REVOKE => refused(StatusCode::UNAUTHORIZED, "invalid_client"),
-        END_SESSION => {
-            let asked = parameters(head.uri.query().unwrap_or_default().as_bytes());
-            let back = asked.get("post_logout_redirect_uri").cloned().unwrap_or_default();
-            let state = asked.get("state").cloned().unwrap_or_default();
-            (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{back}?state={state}"))]).into_response()
-        }
-        _ => StatusCode::NOT_FOUND.into_response(),
+    let response = idp.respond(&seen, head.uri.query().unwrap_or_default());
+    let held = lock(&idp.behaviour).held.get(path.as_str()).cloned();
+    if let Some(permits) = held {
+        permits.acquire().await.expect("open").forget();
     }
+    response
 }
 
 impl Inner {
+    fn respond(&self, seen: &Seen, query: &str) -> Response {
+        match seen.path.as_str() {
+            DISCOVERY => self.changed(self.metadata(), |behaviour| &behaviour.metadata),
+            JWKS => {
+                let keys = lock(&self.keys).published();
+                self.changed(keys, |behaviour| &behaviour.jwks)
+            }
+            AUTH => {
+                let location = self.authorize(query);
+                (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
+            }
+            TOKEN => self.token(seen),
+            USERINFO => self.userinfo(&seen.headers),
+            REVOKE if self.client_is_known(seen) => StatusCode::OK.into_response(),
+            REVOKE => refused(StatusCode::UNAUTHORIZED, "invalid_client"),
+            END_SESSION => {
+                let asked = parameters(query.as_bytes());
+                let back = asked.get("post_logout_redirect_uri").cloned().unwrap_or_default();
+                let state = asked.get("state").cloned().unwrap_or_default();
+                (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{back}?state={state}"))]).into_response()
+            }
+            _ => StatusCode::NOT_FOUND.into_response(),
+        }
+    }
+
     fn metadata(&self) -> Value {
         let at = |path: &str| format!("{}{path}", self.issuer);
         json!({

@@ -4,16 +4,14 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::super::problem::{Problem, Report};
 use super::super::raw::Secret;
 use super::super::tree::Spot;
 use super::super::variables::Environment;
 use super::is_in_file;
-use crate::secret::{SecretBytes, SecretText};
+use crate::secret::{SecretBytes, SecretText, parse_session_key};
 
 const INSTEAD: &str = "Write `{file: /path/to/it}` or `{env: ITS_NAME}`.";
 
@@ -38,12 +36,7 @@ pub(super) fn session_key(
     report: &mut Report,
 ) -> Option<SecretBytes<32>> {
     let text = text(secret, at, environment, report)?;
-    let decoded = text.expose().strip_prefix("csk1_").and_then(|rest| URL_SAFE_NO_PAD.decode(rest).ok());
-    let key = decoded.and_then(|mut bytes| {
-        let key = <[u8; 32]>::try_from(bytes.as_slice()).ok().map(SecretBytes::new);
-        bytes.zeroize();
-        key
-    });
+    let key = parse_session_key(text.expose()).ok();
     if key.is_none() {
         let what = "it is no session key: those begin with `csk1_`, and 43 characters of base64url follow";
         report.refuse(at.problem(what, "Make one by `countersign session-keys init`."));

@@ -35,7 +35,12 @@ impl Provider {
             let (identity, sid) = self.identity(&endpoints, &granted, claims).await?;
             Ok(self.with_tokens(identity, sid, granted, id_token))
         };
-        signed_in.await.map_err(|trouble: Trouble| trouble.at(self.id()))
+        let outcome = signed_in.await.map_err(|trouble: Trouble| match trouble {
+            // Nobody has signed in yet who could have changed: two of its answers disagree.
+            Trouble::ChangedUser(reason) => Trouble::Misbehaved(reason),
+            other => other,
+        });
+        outcome.map_err(|trouble| trouble.at(self.id()))
     }
 
     /// Exchanges the refresh token and reads the identity of `known` anew (OIDC Core section 12). Without an ID token
@@ -45,7 +50,7 @@ impl Provider {
     /// to end in a minute: the old refresh token may be spent, and the next renewal must have the new one.
     ///
     /// # Errors
-    /// As [`IdpError`] tells. [`IdpError::Misbehaved`] also if it answers for somebody else than `known`.
+    /// As [`IdpError`] tells; [`IdpError::ChangedUser`] if it answers for somebody else than `known`.
     pub async fn renew(&self, tokens: &ProviderTokens, known: &Identity) -> Result<SignedIn, IdpError> {
         let endpoints = self.known()?;
         let renewed = self.try_to_renew(&endpoints, tokens, known).await;
@@ -87,6 +92,10 @@ impl Provider {
             occasion,
         };
         id_token::check(&token, &expected).map_err(|reason| refused(&reason))?;
+        if let Occasion::Renewal { known } = occasion {
+            let changed = |reason| Trouble::ChangedUser(format!("the ID token: {reason}"));
+            id_token::check_same_person(&token, known).map_err(changed)?;
+        }
         Ok(token.claims)
     }
 

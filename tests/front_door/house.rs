@@ -1,0 +1,255 @@
+//! A gateway with its provider, on ports of their own; and the settings that the tests begin with.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use countersign::app::{Gateway, StartError};
+use countersign::clock::{TestClock, UnixTime};
+use countersign::config::{
+    Access, Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
+    LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
+    TokenSettings, Unauthenticated,
+};
+use countersign::entropy::SystemEntropy;
+use countersign::identity::ProviderId;
+use countersign::secret::SecretText;
+use http::HeaderName;
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use url::Url;
+
+use crate::browser::Browser;
+use crate::lying_idp::{CLIENT_ID, CLIENT_SECRET, LyingIdp};
+
+/// The host that browsers see.
+pub(crate) const HOST: &str = "mesh.example.com";
+/// The same with its scheme.
+pub(crate) const ORIGIN: &str = "https://mesh.example.com";
+/// When every test begins.
+pub(crate) const BEGINNING: UnixTime = UnixTime::from_secs(1_800_000_000);
+
+/// Longer than anything here takes; a test that gets there has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A gateway and the provider that it trusts.
+pub(crate) struct House {
+    pub(crate) clock: Arc<TestClock>,
+    pub(crate) idp: LyingIdp,
+    pub(crate) gateway: Running,
+    settings: Settings,
+    // Held for as long as the house stands.
+    _data: TempDir,
+}
+
+/// A gateway that serves.
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<Result<(), StartError>>,
+}
+
+impl House {
+    /// With [`rules`], and a provider that has been found.
+    pub(crate) async fn open() -> Self {
+        Self::open_with(|_| ()).await
+    }
+
+    /// The same, with other settings.
+    pub(crate) async fn open_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let house = Self::open_at_once(|_| (), change).await;
+        house.provider_is_found().await;
+        house
+    }
+
+    /// Does not wait for the provider, which lies from the beginning.
+    pub(crate) async fn open_at_once(lie: impl FnOnce(&LyingIdp), change: impl FnOnce(&mut Settings)) -> Self {
+        static PROVIDERS: Once = Once::new();
+        PROVIDERS.call_once(|| {
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
+        });
+        let clock = Arc::new(TestClock::at(BEGINNING));
+        let idp = LyingIdp::start(clock.clone()).await;
+        lie(&idp);
+        let data = tempfile::tempdir().expect("a directory");
+        let mut settings = settings(&idp.issuer, data.path());
+        change(&mut settings);
+        let gateway = Running::start(settings.clone(), clock.clone()).await;
+        Self { clock, idp, gateway, settings, _data: data }
+    }
+
+    /// Stops the gateway and starts another one on the same `data_dir`.
+    pub(crate) async fn reopen(&mut self, change: impl FnOnce(&mut Settings)) {
+        change(&mut self.settings);
+        let nobody =
+            Running { address: self.gateway.address, stop: oneshot::channel().0, task: spawn(async { Ok(()) }) };
+        std::mem::replace(&mut self.gateway, nobody).stop().await;
+        self.gateway = Running::start(self.settings.clone(), self.clock.clone()).await;
+        self.provider_is_found().await;
+    }
+
+    /// A browser that has not been here before.
+    pub(crate) fn browser(&self) -> Browser {
+        Browser::new(self.gateway.address, self.clock.clone())
+    }
+
+    /// A browser in which whoever the provider says has signed in.
+    pub(crate) async fn signed_in(&self) -> Browser {
+        let browser = self.browser();
+        browser.sign_in(&self.idp).await;
+        browser
+    }
+
+    async fn provider_is_found(&self) {
+        let several = self.settings.providers.len() > 1;
+        let start = format!("/oauth2/start{}", if several { "?provider=corp" } else { "" });
+        eventually("the provider is found", async || (self.browser().get(&start).await.status == 302).then_some(()))
+            .await;
+    }
+}
+
+impl Running {
+    async fn start(settings: Settings, clock: Arc<TestClock>) -> Self {
+        let gateway = Gateway::open_with(settings, clock, Arc::new(SystemEntropy)).await.expect("it opens");
+        let address = gateway.main_address();
+        let (stop, stopped) = oneshot::channel();
+        let task = spawn(gateway.run(async {
+            let _ = stopped.await;
+        }));
+        Self { address, stop, task }
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        timeout(PATIENCE, self.task).await.expect("it ends").expect("it does not panic").expect("it ends well");
+    }
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(answer) = attempt().await {
+                return answer;
+            }
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("it never happened: {what}"))
+}
+
+#[expect(clippy::disallowed_methods, reason = "the gateway runs beside the test")]
+fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(future)
+}
+
+/// Every kind of rule, each on a path of its own; what matches none needs somebody signed in.
+fn rules() -> Vec<RuleSettings> {
+    let groups = |names: &[&str]| Access::Only {
+        groups: names.iter().map(|name| (*name).to_owned()).collect(),
+        users: Vec::new(),
+        domains: Vec::new(),
+    };
+    vec![
+        RuleSettings { hosts: vec!["*.open.example.com".into()], access: Access::Public, ..rule(PathMatch::Any) },
+        RuleSettings { access: Access::Public, ..at("/public/") },
+        RuleSettings { access: Access::Public, keep_authorization: true, ..at("/dex/") },
+        RuleSettings { access: Access::Optional, ..at("/maybe/") },
+        RuleSettings { access: groups(&["ml"]), ..at("/ml/") },
+        RuleSettings { access: groups(&["admins"]), ..at("/admins/") },
+        RuleSettings { mint_token: false, keep_authorization: true, ..at("/notebook/") },
+        RuleSettings { audience: Some(vec!["pipelines".into(), "runs".into()]), ..at("/pipeline/") },
+        RuleSettings { preflight_pass: true, ..at("/cors/") },
+    ]
+}
+
+/// A rule for whoever is signed in.
+pub(crate) fn at(path: &str) -> RuleSettings {
+    rule(PathMatch::Prefix(path.into()))
+}
+
+fn rule(path: PathMatch) -> RuleSettings {
+    RuleSettings {
+        hosts: Vec::new(),
+        path,
+        methods: Vec::new(),
+        access: Access::SignedIn,
+        audience: None,
+        mint_token: true,
+        keep_authorization: false,
+        unauthenticated: None,
+        preflight_pass: false,
+    }
+}
+
+/// A provider as the fixture registers us.
+pub(crate) fn provider(id: &str, issuer: &str) -> ProviderSettings {
+    ProviderSettings {
+        id: ProviderId::parse(id).expect("an id"),
+        name: id.to_uppercase(),
+        issuer: issuer.into(),
+        client_id: CLIENT_ID.into(),
+        client_auth: ClientAuth::Basic(SecretText::new(CLIENT_SECRET.into())),
+        scopes: ["openid", "email", "groups", "offline_access"].map(str::to_owned).to_vec(),
+        authorization_url: None,
+        token_url: None,
+        userinfo_url: None,
+        jwks_url: None,
+        redirect_uri: None,
+        form_post: false,
+        algorithms: vec!["RS256".into(), "ES256".into()],
+        identity: IdentitySettings {
+            user_claim: "email".into(),
+            user_prefix: String::new(),
+            groups_claim: "groups".into(),
+            allow_unverified_email: false,
+            admit: Admit { groups: vec!["*".into()], email_domains: vec!["*".into()] },
+        },
+    }
+}
+
+fn settings(issuer: &str, data_dir: &std::path::Path) -> Settings {
+    let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
+    Settings {
+        public_url: Url::parse(ORIGIN).expect("a URL"),
+        hosts: Vec::new(),
+        listen: Listen { main: any_port, admin: any_port, tls: None },
+        data_dir: data_dir.into(),
+        providers: vec![provider("corp", issuer)],
+        session: SessionSettings {
+            max_age: Duration::from_hours(24),
+            idle: Duration::from_hours(8),
+            renew_every: Duration::from_mins(15),
+            keys: Vec::new(),
+        },
+        token: TokenSettings {
+            issuer: ORIGIN.into(),
+            audience: vec!["mesh".into()],
+            lifetime: Duration::from_mins(5),
+            header: http::header::AUTHORIZATION,
+            typ: "rc+jwt".into(),
+            keys_dir: None,
+        },
+        headers: vec![
+            (HeaderName::from_static("kubeflow-userid"), IdentityField::User),
+            (HeaderName::from_static("kubeflow-groups"), IdentityField::Groups),
+        ],
+        rules: rules(),
+        unauthenticated: Unauthenticated {
+            navigation: Challenge::Redirect,
+            other: Challenge::Unauthorized,
+            unknown: Challenge::Redirect,
+        },
+        cookie: CookieSettings { name: "countersign".into(), domain: None, secure: true },
+        path_prefix: "/oauth2".into(),
+        check_prefix: "/check".into(),
+        trusted_proxies: Vec::new(),
+        egress: EgressSettings::default(),
+        pages: PageSettings::default(),
+        log: LogSettings { json: false, filter: "info".into() },
+        shutdown: ShutdownSettings { lame_duck: Duration::ZERO, deadline: Duration::from_secs(5) },
+    }
+}

@@ -1,0 +1,14 @@
+//! The gateway through its front door: a real socket, a real cookie jar, checks asked as Envoy asks them, and an identity
+//! provider that lies when it is told to. Only the clock is a test's own.
+
+#[path = "../support/lying_idp.rs"]
+mod lying_idp;
+
+mod browser;
+mod house;
+mod rc_token;
+
+mod admitted;
+mod keys;
+mod refusals;
+mod verdicts;
