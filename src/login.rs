@@ -124,12 +124,6 @@ impl Login {
         step.and_then(|step| step.split('/').next()).is_some_and(|step| STEPS.contains(&step))
     }
 
-    /// The origins that a sign-out may lead to, for a page's `form-action`.
-    #[must_use]
-    pub fn provider_origins(&self) -> Vec<String> {
-        self.providers.iter().flat_map(|provider| provider.origins()).collect()
-    }
-
     async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedInBrowser>, StoreError> {
         let proven =
             self.cookies.find_session(headers).ok().flatten().and_then(|value| self.sessions.prove(value).ok());

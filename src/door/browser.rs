@@ -186,8 +186,6 @@ async fn ask_to_sign_out(State(door): Door, Extension(ids): Ids, headers: Header
     let action = uri.path();
     match door.login.session(&headers).await {
         Ok(live) => {
-            // Browsers hold the redirect that follows the form against them, too.
-            door.pages.set_form_action_origins(&door.login.provider_origins());
             let user = live.as_ref().map(|live| live.session.identity.user.as_str());
             door.page(StatusCode::OK, Page::SignOutQuestion { action, user, rd: None })
         }
