@@ -107,6 +107,14 @@ impl Browser {
         self.click("#submit-login").await;
     }
 
+    /// Fills in oidc-provider's form, and answers its question whether we may know.
+    pub(crate) async fn sign_in_at_oidc_provider(&self, name: &str) {
+        self.fill("input[name=login]", name).await;
+        self.fill("input[name=password]", "any").await;
+        self.click("button[type=submit]").await;
+        self.click("input[value=consent] ~ button[type=submit]").await;
+    }
+
     /// The request that brought the page before us, as the workload received it.
     pub(crate) async fn received(&self) -> Received {
         let shown = self.sees("#received").await.text().await.expect("text");
@@ -172,7 +180,7 @@ impl Browser {
         if std::env::var_os("UPDATE_SCREENSHOTS").is_none() {
             return;
         }
-        self.client.set_window_size(1000, 900).await.expect("a size");
+        self.client.set_window_size(1000, 1180).await.expect("a size");
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images");
         std::fs::create_dir_all(folder).expect("a folder");
         let png = self.client.screenshot().await.expect("a picture");
