@@ -180,7 +180,12 @@ impl Browser {
         if std::env::var_os("UPDATE_SCREENSHOTS").is_none() {
             return;
         }
-        self.client.set_window_size(1000, 1180).await.expect("a size");
+        // As tall as the page, within reason; the window has a frame around what it shows.
+        self.client.set_window_size(1000, 640).await.expect("a size");
+        let page = self.client.execute("return document.documentElement.scrollHeight", vec![]).await.expect("a height");
+        let frame = self.client.execute("return outerHeight - innerHeight", vec![]).await.expect("a height");
+        let height = page.as_u64().zip(frame.as_u64()).map_or(640, |(page, frame)| page.min(1100) + frame);
+        self.client.set_window_size(1000, u32::try_from(height).expect("small")).await.expect("a size");
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images");
         std::fs::create_dir_all(folder).expect("a folder");
         let png = self.client.screenshot().await.expect("a picture");
