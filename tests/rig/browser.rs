@@ -29,7 +29,8 @@ impl Browser {
     pub(crate) async fn open() -> Self {
         let (port, folder) = (free_port(), empty_folder());
         let mut command = Command::new(on_path(&["chromedriver"]));
-        command.arg(format!("--port={port}"));
+        // Chromium leaves things behind; there they go with the test.
+        command.arg(format!("--port={port}")).env("TMPDIR", folder.path());
         let profile = folder.path().join("profile").display().to_string();
         let mut driver = Part::start("chromedriver", folder, &mut command);
         driver.await_ready(|| accepts(port)).await;
