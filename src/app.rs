@@ -290,3 +290,6 @@ fn admin_router(housekeeping: &Arc<Housekeeping>, metrics: Arc<Metrics>, drain: 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
 }
+
+#[cfg(test)]
+mod tests;

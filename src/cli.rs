@@ -12,6 +12,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::app::Gateway;
 use crate::clock::{Clock as _, SystemClock};
+#[cfg(feature = "dev")]
+use crate::config::LogSettings;
 use crate::config::{ConfigErrors, Loaded, Settings, environment, load};
 use crate::entropy::SystemEntropy;
 use crate::keyring::init_directory;
@@ -102,7 +104,10 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
             runtime()?.block_on(serve(settings))
         }
         #[cfg(feature = "dev")]
-        Command::Dev { port } => runtime()?.block_on(crate::dev::run(port)),
+        Command::Dev { port } => {
+            telemetry::init(&LogSettings { json: false, filter: "warn".into() })?;
+            runtime()?.block_on(crate::dev::run(port))
+        }
         Command::Config(ConfigCommand::Check(ConfigFile { file })) => config::check(file.as_deref()),
         Command::Config(ConfigCommand::Schema) => config::schema(),
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),

@@ -198,6 +198,8 @@ impl Renewing {
         let SignedIn { identity, tokens, provider_sid, .. } = renewed;
         let groups_changed = identity.groups != live.session.identity.groups;
         let row = NewSession { identity, tokens, provider_sid, renew_at };
+        // What is in memory is dropped with the writing, and with it when the session was last used.
+        self.sessions.flush().await;
         // The provider has spent the old refresh token: a store that is away for a moment must not cost the new one.
         let write = || self.sessions.renew(cookie, live, row.clone());
         let patiently = ExponentialBuilder::default().with_min_delay(SHORTEST_WAIT).with_max_times(STORE_TRIES);

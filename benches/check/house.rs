@@ -38,6 +38,13 @@ pub(crate) fn empty(headers: HeaderMap) -> Opening {
     })
 }
 
+/// What the kernel says of a server's threads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Times {
+    pub(crate) ran: Duration,
+    pub(crate) waited: Duration,
+}
+
 /// A server with a runtime of one worker thread.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
@@ -73,21 +80,19 @@ impl Server {
         headers
     }
 
-    /// How long its threads have been on a core.
-    pub(crate) fn busy(&self) -> Duration {
+    /// How long its threads have been on a core, and how long they have waited for one.
+    pub(crate) fn times(&self) -> Times {
         let tasks = std::fs::read_dir("/proc/self/task").expect("the threads");
-        let ticks: u64 = tasks.filter_map(|task| self.ticks(&task.ok()?.path().join("stat"))).sum();
-        // The kernel counts in hundredths of a second for everyone it shows this to.
-        Duration::from_millis(ticks * 10)
+        let times = tasks.filter_map(|task| self.times_of(&task.ok()?.path()));
+        times.fold(Times::default(), |sum, times| Times { ran: sum.ran + times.ran, waited: sum.waited + times.waited })
     }
 
-    /// User and system time of a thread, if it is one of ours.
-    fn ticks(&self, stat: &std::path::Path) -> Option<u64> {
-        let text = std::fs::read_to_string(stat).ok()?;
-        let (head, numbers) = text.rsplit_once(") ")?;
-        let (_, name) = head.split_once('(')?;
-        let times = numbers.split(' ').skip(11).take(2).map_while(|number| number.parse::<u64>().ok());
-        (name == self.name).then(|| times.sum())
+    /// A thread's times, if it is one of ours (the kernel's sched-stats.rst: nanoseconds on a core and in its queue).
+    fn times_of(&self, task: &std::path::Path) -> Option<Times> {
+        let name = std::fs::read_to_string(task.join("comm")).ok()?;
+        let text = std::fs::read_to_string(task.join("schedstat")).ok()?;
+        let mut times = text.split_whitespace().map_while(|time| time.parse().ok().map(Duration::from_nanos));
+        (name.trim_end() == self.name).then_some(Times { ran: times.next()?, waited: times.next()? })
     }
 }
 

@@ -80,10 +80,12 @@ fn alternate(
     for number in 1..=plan.rounds {
         let mut round = Round::default();
         for (index, server) in servers.iter().enumerate() {
-            let busy_before = server.busy();
+            let before = server.times();
             let load =
                 load::put(server.address, request, pace, plan.connections, Duration::from_secs_f64(plan.seconds));
-            round.busy[index] = server.busy().saturating_sub(busy_before).as_secs_f64() / load.took.as_secs_f64();
+            let (after, took) = (server.times(), load.took.as_secs_f64());
+            round.ran[index] = after.ran.saturating_sub(before.ran).as_secs_f64() / took;
+            round.waited[index] = after.waited.saturating_sub(before.waited).as_secs_f64() / took;
             round.figures[index] = figure(&load);
         }
         println!("  round {number}: {round}");

@@ -9,15 +9,19 @@ const LATENCY_LIMIT: f64 = 1.5;
 /// How far the two empty handlers may differ: in the median, and in any one round.
 const THROUGHPUT_NOISE: (f64, f64) = (0.05, 0.20);
 const LATENCY_NOISE: (f64, f64) = (0.15, 1.0);
-/// The least share of its core that a saturated server uses; below, the load was what gave out.
+/// The least share of the time in which a saturated server runs or could; below, the load was what gave out.
 const SATURATED: f64 = 0.85;
+/// The most of the time in which a server may wait for a core; above, somebody else had it.
+const CROWDED: f64 = 0.10;
 
 /// The three servers' figures of one round: empty, check, empty.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Round {
     pub(crate) figures: [f64; 3],
-    /// Which share of a core each server's thread used.
-    pub(crate) busy: [f64; 3],
+    /// In which share of the time each server's threads ran.
+    pub(crate) ran: [f64; 3],
+    /// In which share of the time they could have, but for others on the core.
+    pub(crate) waited: [f64; 3],
 }
 
 impl Round {
@@ -35,7 +39,14 @@ impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [one, check, two] = self.figures;
         write!(f, "empty {one:.0}, check {check:.0}, empty {two:.0}; check/empty {:.3}, ", self.check())?;
-        write!(f, "control {:.3}; busy {:.0?} %", self.control(), self.busy.map(|share| share * 100.0))
+        let percent = |shares: [f64; 3]| shares.map(|share| share * 100.0);
+        write!(
+            f,
+            "control {:.3}; ran {:.0?} %, waited {:.0?} %",
+            self.control(),
+            percent(self.ran),
+            percent(self.waited)
+        )
     }
 }
 
@@ -60,8 +71,14 @@ impl Rounds {
         Spread::of(self.0.iter().map(Round::control))
     }
 
+    /// The share of the time in which a server had something to do, where that was least.
     fn least_busy(&self) -> f64 {
-        self.0.iter().flat_map(|round| round.busy).fold(f64::INFINITY, f64::min)
+        let shares = self.0.iter().flat_map(|round| (0..3).map(|index| round.ran[index] + round.waited[index]));
+        shares.fold(f64::INFINITY, f64::min)
+    }
+
+    fn most_waited(&self) -> f64 {
+        self.0.iter().flat_map(|round| round.waited).fold(0.0, f64::max)
     }
 }
 
@@ -98,15 +115,27 @@ pub(crate) fn judge(saturation: &Rounds, latency: &Rounds) -> ExitCode {
     println!("throughput, control:        {}", saturation.control());
     println!("p99 at half, check/empty:   {}, limit {LATENCY_LIMIT:.2} at most", latency.check());
     println!("p99 at half, control:       {}", latency.control());
-    let noisy = !saturation.control().is_quiet(THROUGHPUT_NOISE) || !latency.control().is_quiet(LATENCY_NOISE);
-    let idle = saturation.least_busy() < SATURATED;
-    if noisy {
-        println!("VOID: the two empty handlers differ; the machine is doing something else");
-    }
-    if idle {
-        println!("VOID: at saturation a server used {:.0} % of its core", saturation.least_busy() * 100.0);
-    }
-    if noisy || idle {
+    let mut void = false;
+    let mut void_if = |condition: bool, reason: String| {
+        if condition {
+            void = true;
+            println!("VOID: {reason}");
+        }
+    };
+    let differ = !saturation.control().is_quiet(THROUGHPUT_NOISE) || !latency.control().is_quiet(LATENCY_NOISE);
+    void_if(differ, "the two empty handlers differ".into());
+    let waited = saturation.most_waited().max(latency.most_waited());
+    void_if(
+        waited > CROWDED,
+        format!("a server waited {:.0} % of the time for a core that others had", waited * 100.0),
+    );
+    let busy = saturation.least_busy();
+    // Without the kernel's sched-stats nobody ever ran; then the control alone must do.
+    void_if(
+        busy > 0.0 && busy < SATURATED,
+        format!("the load gave out first: a server was busy {:.0} % of the time", busy * 100.0),
+    );
+    if void {
         return ExitCode::from(2);
     }
     if saturation.check().median < THROUGHPUT_LIMIT || latency.check().median > LATENCY_LIMIT {

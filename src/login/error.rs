@@ -35,7 +35,7 @@ pub enum LoginError {
     #[error(transparent)]
     Provider(#[from] IdpError),
     /// Signed in there, but not to be let in here.
-    #[error("{user} may not enter: {reason}")]
+    #[error("user {user} may not enter: {reason}")]
     NotAdmitted {
         /// Where they signed in.
         provider: ProviderId,

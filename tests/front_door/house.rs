@@ -69,6 +69,7 @@ impl House {
         static PROVIDERS: Once = Once::new();
         PROVIDERS.call_once(|| {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            crate::journal::begin();
             let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         });
         let clock = Arc::new(TestClock::at(BEGINNING));
@@ -103,7 +104,8 @@ impl House {
         browser
     }
 
-    async fn provider_is_found(&self) {
+    /// Until people can sign in.
+    pub(crate) async fn provider_is_found(&self) {
         let several = self.settings.providers.len() > 1;
         let start = format!("/oauth2/start{}", if several { "?provider=corp" } else { "" });
         eventually("the provider is found", async || (self.browser().get(&start).await.status == 302).then_some(()))

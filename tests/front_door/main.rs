@@ -6,9 +6,17 @@ mod lying_idp;
 
 mod browser;
 mod house;
+mod journal;
 mod rc_token;
 
 mod admitted;
 mod keys;
+mod providers;
 mod refusals;
+mod renewal;
+mod returning;
+mod sessions;
+mod sign_in;
+mod sign_in_refused;
+mod sign_out;
 mod verdicts;

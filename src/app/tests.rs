@@ -1,0 +1,240 @@
+//! The house with a store that fails when a test wants it to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::clock::{TestClock, UnixTime};
+use crate::config::{
+    Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, LogSettings,
+    PageSettings, ProviderSettings, SessionSettings, TokenSettings, Unauthenticated,
+};
+use crate::entropy::SystemEntropy;
+use crate::identity::{Groups, Identity, ProviderId, ProviderTokens, Subject, UserId};
+use crate::secret::SecretText;
+use crate::session::NewSession;
+use crate::session::faulty::Faulty;
+
+const PAGE: &str = "accept: text/html\r\n";
+const SAME_ORIGIN: &str = "sec-fetch-site: same-origin\r\n";
+const SIGN_OUT: &str = "/oauth2/sign_out";
+
+struct House {
+    store: Arc<Faulty>,
+    sessions: Arc<Sessions>,
+    address: SocketAddr,
+    // Held for as long as the house stands.
+    _stop: oneshot::Sender<()>,
+    _data: TempDir,
+}
+
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+#[tokio::test]
+async fn people_are_sent_to_a_page_and_programs_get_401_while_the_store_is_away() {
+    let house = House::open().await;
+    let stranger_to_memory = house.other_sessions_cookie().await;
+    house.store.set_broken(true);
+    let cookie = cookie(&stranger_to_memory);
+
+    let page = house.ask("GET", "/check/x?y=1", &format!("{PAGE}{cookie}")).await;
+    assert_eq!((page.status, page.header("location")), (302, "/oauth2/unavailable?rd=/x%3Fy%3D1"));
+    assert_eq!(page.header("set-cookie"), "", "it may still live");
+    let unavailable = house.ask("GET", page.header("location"), &format!("{PAGE}{cookie}")).await;
+    assert_eq!((unavailable.status, unavailable.header("retry-after")), (503, "5"));
+    assert!(unavailable.body.contains("cannot decide at the moment"), "{}", unavailable.body);
+    assert!(unavailable.body.replace("&#x2f;", "/").contains("https://mesh.example.com/x?y=1"), "{}", unavailable.body);
+
+    for (method, headers) in [("GET", "accept: application/json\r\n"), ("POST", PAGE)] {
+        let program = house.ask(method, "/check/x", &format!("{headers}{cookie}")).await;
+        assert_eq!((program.status, program.header("retry-after")), (401, "5"), "Envoy makes a blank 403 of a 503");
+        let json: Value = serde_json::from_str(&program.body).expect("JSON");
+        assert_eq!((json["error"].as_str(), json["retry_after"].as_u64()), (Some("store_unavailable"), Some(5)));
+        assert_eq!(json.get("login_url"), None, "signing in again does not help");
+    }
+    // Who needs no session is not held up, and neither is who is known already, nor verifiers.
+    assert_eq!(house.ask("GET", "/check/x", PAGE).await.header("location"), "/oauth2/start?rd=/x");
+    assert_eq!(house.ask("GET", "/check/oauth2/unavailable", &cookie).await.status, 200);
+    assert_eq!(house.ask("GET", "/.well-known/jwks.json", "").await.status, 200);
+    assert_eq!(house.ask("GET", "/oauth2/userinfo", &cookie).await.status, 503);
+
+    house.store.set_broken(false);
+    assert_eq!(house.ask("GET", "/check/x", &format!("{PAGE}{cookie}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_sign_out_that_cannot_be_kept_says_so() {
+    let house = House::open().await;
+    let in_memory = house.cookie().await;
+    let only_in_store = house.other_sessions_cookie().await;
+    house.store.set_broken(true);
+    for value in [&in_memory, &only_in_store] {
+        let page = house.ask("POST", SIGN_OUT, &format!("{PAGE}{SAME_ORIGIN}{}", cookie(value))).await;
+        assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+        assert!(page.body.contains("You are not signed out"), "{}", page.body);
+        assert_eq!(page.header("set-cookie"), "", "the cookie is needed to try again");
+    }
+    house.store.set_broken(false);
+    for value in [&in_memory, &only_in_store] {
+        let page = house.ask("POST", SIGN_OUT, &format!("{PAGE}{SAME_ORIGIN}{}", cookie(value))).await;
+        assert_eq!((page.status, page.header("location")), (303, "/oauth2/signed_out"));
+        assert_eq!(house.ask("GET", "/check/x", &format!("{PAGE}{}", cookie(value))).await.status, 302);
+    }
+}
+
+#[tokio::test]
+async fn a_callback_burns_its_flow_or_does_nothing() {
+    let house = House::open().await;
+    let cookie = cookie(&house.other_sessions_cookie().await);
+    house.store.set_broken(true);
+    let page = house.ask("GET", "/oauth2/callback?state=aaaaaaaaaaaaaaaa&code=x", &format!("{PAGE}{cookie}")).await;
+    assert_eq!((page.status, page.header("set-cookie")), (503, ""));
+    assert!(page.body.contains("Sessions are out of reach"), "{}", page.body);
+}
+
+impl House {
+    #[expect(clippy::disallowed_methods, reason = "the gateway runs beside the test")]
+    async fn open() -> Self {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let data = tempfile::tempdir().unwrap();
+        let embedded = Embedded::open(&data.path().join("sessions.redb")).unwrap();
+        let store = Faulty::over(Arc::new(embedded));
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
+        let (settings, metrics) = (settings(data.path()), Arc::new(Metrics::new()));
+        let gateway = Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), metrics).await.unwrap();
+        let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
+        let (stop, stopped) = oneshot::channel();
+        tokio::spawn(gateway.run(async {
+            let _ = stopped.await;
+        }));
+        Self { store, sessions, address, _stop: stop, _data: data }
+    }
+
+    /// The cookie of a session that is in memory.
+    async fn cookie(&self) -> String {
+        self.sessions.create(new_session()).await.unwrap().0
+    }
+
+    /// The cookie of a session that this gateway has not met yet: memory has lost it, as after a restart.
+    async fn other_sessions_cookie(&self) -> String {
+        let value = self.cookie().await;
+        let cookie = self.sessions.prove(&value).unwrap();
+        let live = self.sessions.find(&cookie).await.unwrap().unwrap();
+        self.sessions.renew(&cookie, &live, new_session()).await.unwrap();
+        value
+    }
+
+    async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
+        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        let head = format!("{method} {target} HTTP/1.1\r\nhost: mesh.example.com\r\nconnection: close\r\n");
+        socket.write_all(format!("{head}{headers}content-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+        let mut text = String::new();
+        socket.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, head: head.to_owned(), body: body.to_owned() }
+    }
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> &str {
+        let start = format!("{name}: ");
+        self.head.lines().find_map(|line| line.strip_prefix(&*start)).unwrap_or_default()
+    }
+}
+
+fn cookie(value: &str) -> String {
+    format!("cookie: __Host-countersign={value}\r\n")
+}
+
+fn new_session() -> NewSession {
+    let secret = |text: &str| SecretText::new(text.into());
+    NewSession {
+        identity: Identity {
+            provider: ProviderId::parse("corp").unwrap(),
+            subject: Subject::parse("ann-1").unwrap(),
+            user: UserId::parse("ann").unwrap(),
+            email: None,
+            groups: Groups::default(),
+            auth_time: None,
+            acr: None,
+            amr: Vec::new(),
+        },
+        tokens: ProviderTokens { id_token: secret("i"), access_token: secret("a"), refresh_token: None },
+        provider_sid: None,
+        renew_at: UnixTime::MAX,
+    }
+}
+
+/// A provider that nobody finds, and no rules: everything needs somebody signed in.
+fn settings(data_dir: &Path) -> Settings {
+    let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
+    Settings {
+        public_url: "https://mesh.example.com".parse().unwrap(),
+        hosts: Vec::new(),
+        listen: Listen { main: any_port, admin: any_port, tls: None },
+        data_dir: data_dir.into(),
+        providers: vec![ProviderSettings {
+            id: ProviderId::parse("corp").unwrap(),
+            name: "Corp".into(),
+            issuer: "http://127.0.0.1:1".into(),
+            client_id: "countersign".into(),
+            client_auth: ClientAuth::None,
+            scopes: words(&["openid"]),
+            authorization_url: None,
+            token_url: None,
+            userinfo_url: None,
+            jwks_url: None,
+            redirect_uri: None,
+            form_post: false,
+            algorithms: words(&["RS256"]),
+            identity: IdentitySettings {
+                user_claim: "email".into(),
+                user_prefix: String::new(),
+                groups_claim: "groups".into(),
+                allow_unverified_email: false,
+                admit: Admit { groups: words(&["*"]), email_domains: words(&["*"]) },
+            },
+        }],
+        session: SessionSettings {
+            max_age: Duration::from_hours(24),
+            idle: Duration::from_hours(8),
+            renew_every: Duration::from_mins(15),
+            keys: Vec::new(),
+        },
+        token: TokenSettings {
+            issuer: "https://mesh.example.com".into(),
+            audience: words(&["mesh"]),
+            lifetime: Duration::from_mins(5),
+            header: http::header::AUTHORIZATION,
+            typ: "rc+jwt".into(),
+            keys_dir: None,
+        },
+        headers: vec![(http::HeaderName::from_static("kubeflow-userid"), IdentityField::User)],
+        rules: Vec::new(),
+        unauthenticated: Unauthenticated {
+            navigation: Challenge::Redirect,
+            other: Challenge::Unauthorized,
+            unknown: Challenge::Redirect,
+        },
+        cookie: CookieSettings { name: "countersign".into(), domain: None, secure: true },
+        path_prefix: "/oauth2".into(),
+        check_prefix: "/check".into(),
+        trusted_proxies: Vec::new(),
+        egress: EgressSettings::default(),
+        pages: PageSettings::default(),
+        log: LogSettings { json: false, filter: "info".into() },
+        shutdown: ShutdownSettings { lame_duck: Duration::ZERO, deadline: Duration::from_secs(5) },
+    }
+}
