@@ -29,7 +29,8 @@ impl Browser {
     pub(crate) async fn open() -> Self {
         let (port, folder) = (free_port(), empty_folder());
         let mut command = Command::new(on_path(&["chromedriver"]));
-        command.arg(format!("--port={port}"));
+        // Chromium leaves things behind; there they go with the test.
+        command.arg(format!("--port={port}")).env("TMPDIR", folder.path());
         let profile = folder.path().join("profile").display().to_string();
         let mut driver = Part::start("chromedriver", folder, &mut command);
         driver.await_ready(|| accepts(port)).await;
@@ -107,6 +108,14 @@ impl Browser {
         self.click("#submit-login").await;
     }
 
+    /// Fills in oidc-provider's form, and answers its question whether we may know.
+    pub(crate) async fn sign_in_at_oidc_provider(&self, name: &str) {
+        self.fill("input[name=login]", name).await;
+        self.fill("input[name=password]", "any").await;
+        self.click("button[type=submit]").await;
+        self.click("input[value=consent] ~ button[type=submit]").await;
+    }
+
     /// The request that brought the page before us, as the workload received it.
     pub(crate) async fn received(&self) -> Received {
         let shown = self.sees("#received").await.text().await.expect("text");
@@ -172,7 +181,12 @@ impl Browser {
         if std::env::var_os("UPDATE_SCREENSHOTS").is_none() {
             return;
         }
-        self.client.set_window_size(1000, 900).await.expect("a size");
+        // As tall as the page, within reason; the window has a frame around what it shows.
+        self.client.set_window_size(1000, 640).await.expect("a size");
+        let page = self.client.execute("return document.documentElement.scrollHeight", vec![]).await.expect("a height");
+        let frame = self.client.execute("return outerHeight - innerHeight", vec![]).await.expect("a height");
+        let height = page.as_u64().zip(frame.as_u64()).map_or(640, |(page, frame)| page.min(1100) + frame);
+        self.client.set_window_size(1000, u32::try_from(height).expect("small")).await.expect("a size");
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/images");
         std::fs::create_dir_all(folder).expect("a folder");
         let png = self.client.screenshot().await.expect("a picture");

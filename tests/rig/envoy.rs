@@ -57,6 +57,8 @@ impl Envoy {
         fs::write(&config, settings.to_string()).expect("a config");
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
         command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
+        // Its access log is otherwise held back for ten seconds.
+        command.args(["--file-flush-interval-msec", "50"]);
         let mut envoy = Self { part: Part::start("envoy", folder, &mut command) };
         let listener = ports.envoy;
         envoy.part.await_ready(|| accepts(listener)).await;

@@ -1,7 +1,7 @@
 //! A whole house: provider, Countersign, Envoy and workload, each test its own, so that none disturbs another.
 //! All of it starts in about a second.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::backend::Backend;
 use crate::browser::Browser;
@@ -22,8 +22,8 @@ pub(crate) struct House {
     _backend: Backend,
 }
 
-/// The house with oidc-provider.
-pub(crate) struct HouseWithLogout {
+/// The house with oidc-provider, which has what Dex lacks.
+pub(crate) struct OtherHouse {
     pub(crate) front: u16,
     pub(crate) provider: OidcProvider,
     _countersign: Countersign,
@@ -41,7 +41,7 @@ impl House {
     pub(crate) async fn build_with(variant: Variant) -> Self {
         let front = free_port();
         let dex = Dex::start(&format!("{}/oauth2/callback", origin(front))).await;
-        let (countersign, envoy, backend) = gateway(front, &dex.issuer(), variant).await;
+        let (countersign, envoy, backend) = gateway(front, &dex.issuer(), variant, USUAL_RENEWAL).await;
         Self { front, dex, countersign, envoy, _backend: backend }
     }
 
@@ -65,16 +65,16 @@ impl House {
     }
 }
 
-impl HouseWithLogout {
-    /// As the example has it, with the other provider.
-    pub(crate) async fn build() -> Self {
+impl OtherHouse {
+    /// As the example has it, with the other provider, and renewals as often as this.
+    pub(crate) async fn build(renew_every: &str) -> Self {
         let front = free_port();
         let provider = OidcProvider::start(
             &format!("{}/oauth2/callback", origin(front)),
             &format!("{}{AFTER_LOGOUT}", origin(front)),
         )
         .await;
-        let (countersign, envoy, backend) = gateway(front, &provider.issuer(), Variant::default()).await;
+        let (countersign, envoy, backend) = gateway(front, &provider.issuer(), Variant::default(), renew_every).await;
         Self { front, provider, _countersign: countersign, _envoy: envoy, _backend: backend }
     }
 
@@ -84,6 +84,9 @@ impl HouseWithLogout {
     }
 }
 
+/// How often an identity is read anew: not within a test.
+pub(crate) const USUAL_RENEWAL: &str = "15m";
+
 /// Where the provider sends the browser after its own sign-out; registered there.
 pub(crate) const AFTER_LOGOUT: &str = "/oauth2/signed_out";
 
@@ -91,9 +94,14 @@ fn origin(port: u16) -> String {
     format!("http://localhost:{port}")
 }
 
-async fn gateway(front: u16, issuer: &str, variant: Variant) -> (Countersign, Envoy, Backend) {
+async fn gateway(front: u16, issuer: &str, variant: Variant, renew_every: &str) -> (Countersign, Envoy, Backend) {
     let backend = Backend::start().await;
-    let countersign = Countersign::start(&origin(front), issuer, with_more_rules).await;
+    let countersign = Countersign::start(&origin(front), issuer, |settings| {
+        settings["session"] = json!({"renew_every": renew_every});
+        let rules = settings["rules"].as_array_mut().expect("the example has rules");
+        rules.push(json!({"path": KEEPS_AUTHORIZATION, "token": "none", "authorization": "keep"}));
+    })
+    .await;
     let ports = Ports { envoy: front, countersign: countersign.port(), backend: backend.port() };
     let envoy = Envoy::start(&ports, variant).await;
     (countersign, envoy, backend)
@@ -101,8 +109,3 @@ async fn gateway(front: u16, issuer: &str, variant: Variant) -> (Countersign, En
 
 /// Where the client's own `Authorization` goes on to Envoy's `jwt_authn`, as Countersign found it.
 pub(crate) const KEEPS_AUTHORIZATION: &str = "/keeps-authorization/";
-
-fn with_more_rules(settings: &mut Value) {
-    let rules = settings["rules"].as_array_mut().expect("the example has rules");
-    rules.push(json!({"path": KEEPS_AUTHORIZATION, "token": "none", "authorization": "keep"}));
-}

@@ -16,9 +16,11 @@ mod wire;
 
 // What they are to show.
 mod anonymous;
+mod dev;
 mod headers;
 mod outages;
 mod provider_logout;
+mod renewal;
 mod sign_in;
 mod sign_out;
 mod websocket;

@@ -1,5 +1,7 @@
 //! The npm package `oidc-provider`: for logout and revocation, which Dex lacks.
 
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde::Deserialize;
@@ -11,6 +13,7 @@ use crate::wire;
 /// A running provider.
 pub(crate) struct OidcProvider {
     port: u16,
+    groups: PathBuf,
     part: Part,
 }
 
@@ -28,6 +31,9 @@ impl OidcProvider {
     pub(crate) async fn start(callback: &str, after_logout: &str) -> Self {
         let port = free_port();
         let library = tool("OIDC_PROVIDER", "oidc-provider", "node_modules/oidc-provider/lib/index.js");
+        let folder = empty_folder();
+        let groups = folder.path().join("groups");
+        fs::write(&groups, "staff\nauthors\n").expect("a file");
         let mut command = Command::new(tool("OIDC_PROVIDER", "oidc-provider", "bin/node"));
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tools/oidc-provider/server.mjs")).arg(library).args([
             &port.to_string(),
@@ -35,7 +41,8 @@ impl OidcProvider {
             after_logout,
             CLIENT_SECRET,
         ]);
-        let mut provider = Self { port, part: Part::start("oidc-provider", empty_folder(), &mut command) };
+        command.arg(&groups);
+        let mut provider = Self { port, groups, part: Part::start("oidc-provider", folder, &mut command) };
         let discovery = format!("http://127.0.0.1:{port}/.well-known/openid-configuration");
         provider.part.await_ready(|| async { wire::status(&discovery).await == Some(200) }).await;
         provider
@@ -44,6 +51,11 @@ impl OidcProvider {
     /// Its issuer.
     pub(crate) fn issuer(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What everybody's groups are from now on; they begin as `staff` and `authors`.
+    pub(crate) fn set_groups(&self, groups: &[&str]) {
+        fs::write(&self.groups, groups.join("\n")).expect("a file");
     }
 
     /// What it was asked, in order.

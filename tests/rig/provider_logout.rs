@@ -2,15 +2,15 @@
 //! tokens back, where it has revocation (RFC 7009).
 
 use crate::browser::Browser;
-use crate::house::HouseWithLogout;
+use crate::house::{OtherHouse, USUAL_RENEWAL};
 use crate::part::eventually;
 
 #[tokio::test]
 async fn a_click_signs_out_at_the_provider_and_revokes_its_tokens() {
-    let house = HouseWithLogout::build().await;
+    let house = OtherHouse::build(USUAL_RENEWAL).await;
     let ann = Browser::open().await;
     ann.go(&house.at("/home")).await;
-    sign_in(&ann, "ann").await;
+    ann.sign_in_at_oidc_provider("ann").await;
     ann.arrives(&house.at("/home")).await;
     assert_eq!(ann.received().await.one("kubeflow-userid"), "ann@example.com");
 
@@ -36,12 +36,4 @@ async fn a_click_signs_out_at_the_provider_and_revokes_its_tokens() {
     // Signed out there too: it asks who we are.
     ann.go(&house.at("/home")).await;
     ann.sees("input[name=password]").await;
-}
-
-async fn sign_in(browser: &Browser, name: &str) {
-    browser.fill("input[name=login]", name).await;
-    browser.fill("input[name=password]", "any").await;
-    browser.click("button[type=submit]").await;
-    // Its question whether we may know.
-    browser.click("input[value=consent] ~ button[type=submit]").await;
 }

@@ -68,6 +68,7 @@ async fn a_group_opens_a_door_and_its_absence_says_so() {
     assert_eq!(ann.received().await.one("kubeflow-groups"), "authors,staff");
 
     bob.go(&authors).await;
+    bob.reads("may not enter").await;
     bob.reads("bob@example.com").await;
     bob.picture("forbidden").await;
     let cookie = bob.cookie_header().await;

@@ -1,9 +1,13 @@
 // An OpenID provider with logout and revocation. Everybody may sign in, under any name, with any password.
-// node server.mjs LIBRARY PORT CALLBACK AFTER_LOGOUT CLIENT_SECRET
+// node server.mjs LIBRARY PORT CALLBACK AFTER_LOGOUT CLIENT_SECRET GROUPS_FILE
+// GROUPS_FILE lists everybody's groups, one a line; it is read anew for each token.
 // Prints one JSON line for each request to one of its endpoints, so that a test can see what it was asked.
-const [library, port, callback, afterLogout, clientSecret] = process.argv.slice(2);
+import { readFileSync } from 'node:fs';
+
+const [library, port, callback, afterLogout, clientSecret, groupsFile] = process.argv.slice(2);
 const { default: Provider } = await import(library);
 
+const groups = () => readFileSync(groupsFile, 'utf8').split('\n').filter(Boolean);
 const issuer = `http://127.0.0.1:${port}`;
 const provider = new Provider(issuer, {
   clients: [{
@@ -16,6 +20,8 @@ const provider = new Provider(issuer, {
   }],
   claims: { openid: ['sub'], email: ['email', 'email_verified'], groups: ['groups'], profile: ['name'] },
   scopes: ['openid', 'email', 'profile', 'groups', 'offline_access'],
+  // Whoever may have one gets one, not those alone who are asked for consent each time.
+  issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
   // The ID token carries the claims, as most providers' do, not userinfo alone.
   conformIdTokenClaims: false,
   cookies: { keys: ['only-for-tests'] },
@@ -23,7 +29,7 @@ const provider = new Provider(issuer, {
   features: { devInteractions: { enabled: true }, revocation: { enabled: true }, rpInitiatedLogout: { enabled: true } },
   findAccount: (_, id) => ({
     accountId: id,
-    claims: () => ({ sub: id, name: id, email: `${id}@example.com`, email_verified: true, groups: ['staff'] }),
+    claims: () => ({ sub: id, name: id, email: `${id}@example.com`, email_verified: true, groups: groups() }),
   }),
 });
 
