@@ -141,7 +141,7 @@ async fn start(
     headers: HeaderMap,
     Query(query): Query<StartQuery>,
 ) -> Response {
-    match door.login.start(&headers, &query) {
+    match door.login.start(&headers, &query).await {
         Ok(Started::Go(onward)) => go(StatusCode::FOUND, &onward),
         Ok(Started::Choose(choices)) => {
             let choices: Vec<pages::Choice<'_>> =

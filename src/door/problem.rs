@@ -251,7 +251,11 @@ impl From<&LoginError> for Problem {
 
 impl From<&IdpError> for Problem {
     fn from(error: &IdpError) -> Self {
-        let what = sentence(&error.to_string());
+        // Where a provider was called, and how that failed, is for the log: anybody may open this page.
+        let what = match error {
+            IdpError::Unreachable { provider, .. } => format!("The identity provider {provider} does not answer."),
+            _ => sentence(&error.to_string()),
+        };
         let told = |status, code, title, who, hint| Self {
             status,
             code,

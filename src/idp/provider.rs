@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use url::form_urlencoded;
 
 pub use self::finding::Readiness;
+use self::finding::Sighting;
 use super::keys::Keys;
 use super::metadata::Endpoints;
 use super::outbound::Outbound;
@@ -31,6 +32,7 @@ pub struct Provider {
     endpoints: ArcSwapOption<Endpoints>,
     keys: Keys,
     last_trouble: Mutex<Option<Trouble>>,
+    last_sighting: tokio::sync::Mutex<Option<Sighting>>,
     wanted: Notify,
 }
 
@@ -47,6 +49,7 @@ impl Provider {
             clock: Shared(clock),
             keys: Keys::default(),
             last_trouble: Mutex::new(None),
+            last_sighting: tokio::sync::Mutex::default(),
             wanted: Notify::new(),
         }
     }

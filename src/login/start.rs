@@ -42,7 +42,7 @@ impl Login {
     ///
     /// # Errors
     /// If no such provider is configured, or it cannot be reached.
-    pub fn start(&self, headers: &HeaderMap, query: &StartQuery) -> Result<Started, LoginError> {
+    pub async fn start(&self, headers: &HeaderMap, query: &StartQuery) -> Result<Started, LoginError> {
         let return_to = self.return_to(query.rd.as_deref());
         let provider = match (&query.provider, &*self.providers) {
             (Some(id), _) => {
@@ -56,6 +56,7 @@ impl Login {
                 ));
             }
         };
+        provider.is_there().await?;
         let now = self.clock.now();
         let flow = Flow::begin(provider.id().clone(), return_to.as_str().to_owned(), now, &*self.entropy);
         let location = provider.authorization_url(&AuthorizationRequest {

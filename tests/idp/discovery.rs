@@ -37,6 +37,22 @@ async fn what_was_found_stays_when_it_is_away_later() {
 }
 
 #[tokio::test]
+async fn one_that_has_gone_away_since_is_noticed_before_somebody_is_sent_there() {
+    let rig = Rig::found().await;
+    rig.provider.is_there().await.expect("there");
+    let asked = rig.idp.hits(JWKS);
+    rig.provider.is_there().await.expect("still there");
+    assert_eq!(rig.idp.hits(JWKS), asked, "it is asked each time");
+
+    let rig = Rig::found().await;
+    rig.idp.lie(|idp| drop(idp.answers.insert(JWKS, Answer::Plain(503, "text/plain", String::new()))));
+    assert_refused(rig.provider.is_there().await, &Kind::Unreachable, "503");
+    let asked = rig.idp.hits(JWKS);
+    assert_refused(rig.provider.is_there().await, &Kind::Unreachable, "503");
+    assert_eq!(rig.idp.hits(JWKS), asked, "it is asked each time");
+}
+
+#[tokio::test]
 async fn another_issuer_is_refused_and_the_difference_named() {
     let rig = Rig::new().await;
     let issuer = rig.idp.issuer.clone();

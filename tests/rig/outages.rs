@@ -22,6 +22,12 @@ async fn without_dex_sessions_go_on_and_signing_in_says_why_not() {
 
     ann.go(&house.at("/without-dex")).await;
     assert_eq!(ann.received().await.one("kubeflow-userid"), "ann@example.com");
+    // Nobody is sent to a provider that is away, though it was there before.
+    crate::part::eventually("signing in says that Dex is away", || async {
+        let answer = house.get("/oauth2/start?rd=/wanted", &[("Accept", "text/html")]).await;
+        if answer.status == 503 { Ok(()) } else { Err(format!("{answer:?}")) }
+    })
+    .await;
 
     // Even when Countersign has never met Dex.
     house.countersign.kill_and_restart().await;

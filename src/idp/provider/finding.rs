@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::Provider;
@@ -18,6 +18,20 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long what was found is good for.
 const FOUND_FOR: Duration = Duration::from_hours(1);
+
+/// How long an answer is taken as a sign that the provider is there.
+const THERE_FOR: Duration = Duration::from_secs(3);
+/// How long a missing answer is taken as a sign that it is not: whoever waits in line is told the same.
+const AWAY_FOR: Duration = Duration::from_secs(1);
+/// How long a person waits to be told that it is not.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// What was seen of the provider when somebody last looked whether it is there.
+#[derive(Debug)]
+pub(super) struct Sighting {
+    at: Instant,
+    outcome: Result<(), Trouble>,
+}
 
 /// Whether people can sign in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +53,28 @@ impl Provider {
     pub async fn discover(&self) -> Result<(), IdpError> {
         let outcome = self.try_to_find().await;
         *self.last_trouble.lock().unwrap_or_else(PoisonError::into_inner) = outcome.clone().err();
+        outcome.map_err(|trouble| trouble.at(self.id()))
+    }
+
+    /// Looks whether the provider is there at this moment, so that nobody is sent to one that is away. However many want
+    /// to sign in, it is asked for its keys once in a few seconds.
+    ///
+    /// # Errors
+    /// If it has not been found yet, does not answer, or answers nonsense.
+    pub async fn is_there(&self) -> Result<(), IdpError> {
+        let endpoints = self.known()?;
+        let mut last = self.last_sighting.lock().await;
+        let fresh =
+            last.as_ref().filter(|seen| seen.at.elapsed() < if seen.outcome.is_ok() { THERE_FOR } else { AWAY_FOR });
+        let outcome = if let Some(seen) = fresh {
+            seen.outcome.clone()
+        } else {
+            let late = |_| Err(Trouble::Unreachable(format!("its keys did not come within {PATIENCE:?}")));
+            let outcome =
+                timeout(PATIENCE, self.keys.fetch(&endpoints.jwks, &self.outbound)).await.unwrap_or_else(late);
+            *last = Some(Sighting { at: Instant::now(), outcome: outcome.clone() });
+            outcome
+        };
         outcome.map_err(|trouble| trouble.at(self.id()))
     }
 
