@@ -107,7 +107,7 @@ impl House {
     async fn open() -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
-        let embedded = Embedded::open(&data.path().join("sessions.redb")).unwrap();
+        let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
         let (settings, metrics) = (settings(data.path()), Arc::new(Metrics::new()));
