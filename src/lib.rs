@@ -1,6 +1,10 @@
 //! Countersign: an OIDC authentication gateway for Istio and Envoy meshes. This file is the map, one line a room;
 //! a room uses only rooms above it here (`docs/architecture.md` says why, `tests/architecture.rs` holds it).
 
+// The fixtures that tests in here share with `tests/` know the crate by its name.
+#[cfg(test)]
+extern crate self as countersign;
+
 // Floor 0, words: types that cannot hold a wrong value.
 pub mod audit;
 pub mod clock;

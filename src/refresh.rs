@@ -236,3 +236,6 @@ impl Renewing {
 const fn ends_session(error: &IdpError) -> bool {
     matches!(error, IdpError::GrantRefused { .. } | IdpError::ChangedUser { .. } | IdpError::UnusableIdentity { .. })
 }
+
+#[cfg(test)]
+mod tests;

@@ -93,7 +93,7 @@ async fn a_sign_out_that_cannot_be_kept_says_so() {
 }
 
 #[tokio::test]
-async fn a_callback_burns_its_flow_or_does_nothing() {
+async fn a_stale_callback_knows_not_whether_somebody_is_signed_in() {
     let house = House::open().await;
     let cookie = cookie(&house.other_sessions_cookie().await);
     house.store.set_broken(true);
@@ -107,7 +107,7 @@ impl House {
     async fn open() -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
-        let embedded = Embedded::open(&data.path().join("sessions.redb")).unwrap();
+        let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
         let (settings, metrics) = (settings(data.path()), Arc::new(Metrics::new()));

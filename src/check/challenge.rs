@@ -81,34 +81,34 @@ fn accepts_html(accept: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn kind(method: Method, headers: &[(&'static str, &'static str)]) -> Kind {
+    fn kind(method: &Method, headers: &[(&'static str, &'static str)]) -> Kind {
         let headers: HeaderMap =
             headers.iter().map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap())).collect();
-        Kind::of(&method, &headers)
+        Kind::of(method, &headers)
     }
 
     const PAGE: (&str, &str) = ("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8");
 
     #[test]
     fn people_and_programs_are_told_apart() {
-        assert_eq!(kind(Method::GET, &[PAGE]), Kind::Navigation);
-        assert_eq!(kind(Method::HEAD, &[PAGE]), Kind::Navigation);
-        assert_eq!(kind(Method::GET, &[PAGE, ("sec-fetch-mode", "navigate")]), Kind::Navigation);
+        assert_eq!(kind(&Method::GET, &[PAGE]), Kind::Navigation);
+        assert_eq!(kind(&Method::HEAD, &[PAGE]), Kind::Navigation);
+        assert_eq!(kind(&Method::GET, &[PAGE, ("sec-fetch-mode", "navigate")]), Kind::Navigation);
         assert_eq!(
-            kind(Method::GET, &[PAGE, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]),
+            kind(&Method::GET, &[PAGE, ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")]),
             Kind::Framed
         );
-        assert_eq!(kind(Method::POST, &[PAGE]), Kind::Script);
-        assert_eq!(kind(Method::GET, &[PAGE, ("sec-fetch-mode", "cors")]), Kind::Script);
-        assert_eq!(kind(Method::GET, &[PAGE, ("x-requested-with", "XMLHttpRequest")]), Kind::Script);
-        assert_eq!(kind(Method::GET, &[PAGE, ("sec-websocket-version", "13")]), Kind::Script);
-        assert_eq!(kind(Method::GET, &[("accept", "*/*")]), Kind::Script);
-        assert_eq!(kind(Method::GET, &[("accept", "application/json")]), Kind::Script);
-        assert_eq!(kind(Method::GET, &[]), Kind::Unknown);
+        assert_eq!(kind(&Method::POST, &[PAGE]), Kind::Script);
+        assert_eq!(kind(&Method::GET, &[PAGE, ("sec-fetch-mode", "cors")]), Kind::Script);
+        assert_eq!(kind(&Method::GET, &[PAGE, ("x-requested-with", "XMLHttpRequest")]), Kind::Script);
+        assert_eq!(kind(&Method::GET, &[PAGE, ("sec-websocket-version", "13")]), Kind::Script);
+        assert_eq!(kind(&Method::GET, &[("accept", "*/*")]), Kind::Script);
+        assert_eq!(kind(&Method::GET, &[("accept", "application/json")]), Kind::Script);
+        assert_eq!(kind(&Method::GET, &[]), Kind::Unknown);
         assert_eq!(
-            kind(Method::OPTIONS, &[("origin", "https://a.example"), ("access-control-request-method", "PUT")]),
+            kind(&Method::OPTIONS, &[("origin", "https://a.example"), ("access-control-request-method", "PUT")]),
             Kind::Preflight
         );
-        assert_eq!(kind(Method::OPTIONS, &[("origin", "https://a.example")]), Kind::Script);
+        assert_eq!(kind(&Method::OPTIONS, &[("origin", "https://a.example")]), Kind::Script);
     }
 }

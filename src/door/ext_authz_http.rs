@@ -1,4 +1,4 @@
-//! The check over HTTP, as Envoy's ext_authz asks it: any method, the original path behind a prefix.
+//! The check over HTTP, as Envoy's `ext_authz` asks it: any method, the original path behind a prefix.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

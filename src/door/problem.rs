@@ -79,7 +79,7 @@ impl Problem {
         self.to_json_with(self.status, request_id)
     }
 
-    /// The JSON answer as 401, for a caller that makes a blank 403 of any 5xx (Envoy's ext_authz over HTTP).
+    /// The JSON answer as 401, for a caller that makes a blank 403 of any 5xx (Envoy's `ext_authz` over HTTP).
     #[must_use]
     pub fn to_json_through_envoy(&self, request_id: &str) -> Response {
         let status = if self.status.is_server_error() { StatusCode::UNAUTHORIZED } else { self.status };
@@ -312,8 +312,9 @@ pub const fn outcome_of(error: &LoginError) -> LoginOutcome {
         LoginError::BrowserSent(_) | LoginError::FlowGone(_) | LoginError::TwoCookies | LoginError::UnknownProvider => {
             LoginOutcome::BrowserRefused
         }
-        LoginError::ProviderSaidNo { .. } => LoginOutcome::ProviderRefused,
-        LoginError::Provider(IdpError::GrantRefused { .. }) => LoginOutcome::ProviderRefused,
+        LoginError::ProviderSaidNo { .. } | LoginError::Provider(IdpError::GrantRefused { .. }) => {
+            LoginOutcome::ProviderRefused
+        }
         LoginError::Provider(IdpError::Unreachable { .. }) => LoginOutcome::ProviderUnreachable,
         LoginError::Provider(IdpError::Misbehaved { .. } | IdpError::ChangedUser { .. }) => {
             LoginOutcome::ProviderMisbehaved

@@ -100,9 +100,9 @@ impl Login {
         let SignedIn { identity, tokens, provider_sid, .. } = signed_in;
         let (value, live) = self.sessions.create(NewSession { identity, tokens, provider_sid, renew_at }).await?;
         audit::sign_in(&live.session.identity, &live.session.sid);
-        let life = CookieDuration::seconds(self.max_age.as_secs().cast_signed());
+        let lifetime = CookieDuration::seconds(self.max_age.as_secs().cast_signed());
         let mut cookies = vec![
-            self.cookies.build(self.cookies.session().to_owned(), value).max_age(life).build(),
+            self.cookies.build(self.cookies.session().to_owned(), value).max_age(lifetime).build(),
             flow.expire(&self.cookies),
         ];
         if flow::has_signed_out(headers, &self.cookies) {
@@ -127,14 +127,8 @@ impl Login {
     /// With several providers each has its own callback path, so that none can answer for another (RFC 9700 section
     /// 4.4.2.2). A configured redirect URI may lack the name; then only its flow counts.
     fn arrives_at(&self, expected: &ProviderId, named: Option<&str>) -> bool {
-        match named {
-            Some(named) => named == expected.as_str(),
-            None => {
-                let own_address =
-                    self.provider(expected).is_some_and(|provider| provider.settings().redirect_uri.is_some());
-                self.providers.len() == 1 || own_address
-            }
-        }
+        let own_address = || self.provider(expected).is_some_and(|provider| provider.settings().redirect_uri.is_some());
+        named.map_or_else(|| self.providers.len() == 1 || own_address(), |named| named == expected.as_str())
     }
 }
 

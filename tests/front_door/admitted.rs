@@ -106,7 +106,7 @@ async fn a_token_is_handed_out_until_half_of_its_life_is_over_and_never_outlives
     }
     let last = browser.check("/").await.token().to_owned();
     assert_eq!(rc_token::claims(&last)["exp"], json!(house::BEGINNING.as_secs() + 86_400));
-    house.clock.advance(std::time::Duration::from_secs(60));
+    house.clock.advance(std::time::Duration::from_mins(1));
     assert_eq!(browser.check("/").await.status, 302);
 }
 

@@ -98,7 +98,7 @@ impl Browser {
         let host = Some(host).filter(|_| !headers.iter().any(|(name, _)| *name == "host"));
         let cookies = Some(("cookie", &*cookies)).filter(|(_, cookies)| !cookies.is_empty());
         for (name, value) in host.into_iter().chain(cookies).chain(headers.iter().copied()) {
-            text += &format!("{name}: {value}\r\n");
+            text.extend([name, ": ", value, "\r\n"]);
         }
         let mut socket = TcpStream::connect(self.gateway).await.expect("a connection");
         socket.write_all(format!("{text}\r\n{body}").as_bytes()).await.expect("it is sent");

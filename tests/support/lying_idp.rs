@@ -283,9 +283,9 @@ async fn answer(State(idp): State<Arc<Inner>>, request: Request) -> Response {
         return instead.into_response();
     }
     let response = idp.respond(&seen, head.uri.query().unwrap_or_default());
-    let held = lock(&idp.behaviour).held.get(path.as_str()).cloned();
-    if let Some(permits) = held {
-        permits.acquire().await.expect("open").forget();
+    let gate = lock(&idp.behaviour).held.get(path.as_str()).cloned();
+    if let Some(gate) = gate {
+        gate.acquire().await.expect("open").forget();
     }
     response
 }
