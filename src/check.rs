@@ -3,6 +3,7 @@
 mod challenge;
 mod headers;
 mod own_paths;
+mod own_token;
 mod pass;
 
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use own_paths::OwnPaths;
 pub use pass::Pass;
 
 use headers::OwnedHeaders;
+use own_token::OwnTokens;
 use pass::Passes;
 
 /// One question: may this request pass, and as whom?
@@ -124,6 +126,9 @@ pub enum Refusal {
     /// Two session cookies.
     #[error("two session cookies were sent; one of them was put there by somebody else")]
     TwoCookies,
+    /// A token of ours that a workload received, sent in again where the mesh would believe it.
+    #[error("it carries a token that was made for another request")]
+    OwnToken,
 }
 
 /// Nothing could be decided. The request does not pass.
@@ -146,6 +151,7 @@ pub struct Check {
     mint: Mint,
     passes: Passes,
     owned: OwnedHeaders,
+    own_tokens: OwnTokens,
     renewals: Renewals,
     clock: Arc<dyn Clock>,
 }
@@ -166,14 +172,16 @@ impl Check {
         renewals: Renewals,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        let owned = OwnedHeaders::new(settings);
         Self {
-            rules: Rules::new(&settings.rules, settings.unauthenticated),
+            rules: Rules::new(&settings.rules, settings.unauthenticated, ports_of(settings)),
             own_paths: OwnPaths::new(settings),
             cookies: CookieNames::new(&settings.cookie),
             sessions,
             mint,
-            passes: Passes::new(),
-            owned: OwnedHeaders::new(settings),
+            passes: Passes::new(&owned),
+            owned,
+            own_tokens: OwnTokens::new(settings.token.issuer.clone()),
             renewals,
             clock,
         }
@@ -288,16 +296,28 @@ impl Check {
     fn own_path(&self, question: &Question<'_>) -> Verdict {
         let ours = self.own_paths.are_served_at(question.host);
         let cookie = if ours { Upstream::AsSent } else { self.cookies.upstream(question.headers) };
-        Verdict::Allow(Allow { pass: self.owned.removed(false), cookie, reason: AllowReason::OwnPath })
+        Verdict::Allow(Allow { pass: self.passes.nobody(false), cookie, reason: AllowReason::OwnPath })
     }
 
     fn without_identity(&self, question: &Question<'_>, rule: &Rule, reason: AllowReason) -> Verdict {
-        self.allow(question, self.owned.removed(rule.keep_authorization), reason)
+        self.allow(question, self.passes.nobody(rule.keep_authorization), reason)
     }
 
     fn allow(&self, question: &Question<'_>, pass: Arc<Pass>, reason: AllowReason) -> Verdict {
+        // Where our own token is set, that is the one which the mesh finds first.
+        let replayed = (pass.keeps_authorization() && self.own_tokens.are_in_headers(question.headers))
+            || (!pass.sets_token() && self.own_tokens.are_in_query(question.target));
+        if replayed {
+            return Verdict::Refuse(Refusal::OwnToken);
+        }
         Verdict::Allow(Allow { pass, cookie: self.cookies.upstream(question.headers), reason })
     }
+}
+
+/// The ports that browsers write behind a host of ours.
+fn ports_of(settings: &Settings) -> Vec<String> {
+    let origins = std::iter::once(&settings.public_url).chain(&settings.hosts);
+    origins.filter_map(url::Url::port).map(|port| port.to_string()).collect()
 }
 
 impl std::fmt::Debug for Check {

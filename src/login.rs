@@ -12,6 +12,7 @@ use std::time::Duration;
 use cookie::Cookie;
 use http::HeaderMap;
 use percent_encoding::percent_decode_str;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::clock::Clock;
@@ -32,6 +33,9 @@ pub use start::{Choice, StartQuery, Started};
 /// The browser door's paths behind the prefix at which no login may end.
 const STEPS: [&str; 5] = ["start", "callback", "sign_out", "signed_out", "unavailable"];
 
+/// How many codes are exchanged at a time, at all providers together.
+const EXCHANGES_AT_A_TIME: usize = 128;
+
 /// Signs browsers in and out.
 pub struct Login {
     providers: Vec<Arc<Provider>>,
@@ -42,6 +46,7 @@ pub struct Login {
     prefix: String,
     max_age: Duration,
     renew_every: Duration,
+    exchanges: Semaphore,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -82,6 +87,7 @@ impl Login {
             prefix: settings.path_prefix.clone(),
             max_age: settings.session.max_age,
             renew_every: settings.session.renew_every,
+            exchanges: Semaphore::new(EXCHANGES_AT_A_TIME),
             clock,
             entropy,
         }

@@ -24,6 +24,7 @@ pub struct Rules {
     listed: Vec<Rule>,
     fallback: Rule,
     by_host: bool,
+    ports: Vec<String>,
 }
 
 /// One rule, compiled.
@@ -76,13 +77,14 @@ pub enum Ambiguous {
 }
 
 impl Rules {
-    /// Compiles the rules; `general` is the answer to whoever is not signed in where a rule has none of its own.
+    /// Compiles the rules; `general` is the answer to whoever is not signed in where a rule has none of its own, and
+    /// `ports` are those that browsers write behind a host name of ours: none where the scheme's own port is used.
     #[must_use]
-    pub fn new(settings: &[RuleSettings], general: Unauthenticated) -> Self {
+    pub fn new(settings: &[RuleSettings], general: Unauthenticated, ports: Vec<String>) -> Self {
         let listed: Vec<Rule> =
             settings.iter().enumerate().map(|(index, rule)| Rule::compile(index, rule, general)).collect();
         let by_host = listed.iter().any(|rule| !rule.hosts.is_empty());
-        Self { fallback: Rule::fallback(listed.len(), general), listed, by_host }
+        Self { fallback: Rule::fallback(listed.len(), general), listed, by_host, ports }
     }
 
     /// The rule that covers a request. `host` is what the `Host` header or `:authority` says, `target` the path and
@@ -92,10 +94,11 @@ impl Rules {
     /// If the request is malformed, or if not all the ways in which a server may read its path lead to one rule.
     pub fn select(&self, host: &str, method: &str, target: &str) -> Result<&Rule, Ambiguous> {
         let path = path::of_target(target, method)?;
-        let host = host::name_of(host)?;
-        if host.is_empty() && self.by_host {
+        let authority = host::parse(host)?;
+        if self.by_host && !authority.is_told_like_a_gateway_would(&self.ports) {
             return Err(Ambiguous::BadHost);
         }
+        let host = authority.name;
         if method.is_empty() || !method.bytes().all(is_method_byte) {
             return Err(Ambiguous::BadMethod);
         }

@@ -1,12 +1,10 @@
 //! The headers that are ours: an allow sets each of them or takes it away, in every spelling, on every path.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
 
-use super::pass::Pass;
 use crate::config::{IdentityField, Settings};
 use crate::identity::Identity;
 
@@ -22,8 +20,6 @@ pub(super) struct OwnedHeaders {
     names: BTreeSet<String>,
     /// The same with underscores in the place of dashes: WSGI servers fold the two into one variable.
     underscored: Vec<String>,
-    nothing_set: Arc<Pass>,
-    nothing_set_authorization_kept: Arc<Pass>,
 }
 
 impl OwnedHeaders {
@@ -36,23 +32,7 @@ impl OwnedHeaders {
             .collect();
         let underscored =
             names.iter().flat_map(|name| underscored(name)).filter(|other| !names.contains(other)).collect();
-        let placeholder = Arc::new(Pass::removing(HeaderValue::from_static(""), HeaderValue::from_static("")));
-        let mut owned = Self {
-            identity: settings.headers.clone(),
-            token: settings.token.header.clone(),
-            names,
-            underscored,
-            nothing_set: Arc::clone(&placeholder),
-            nothing_set_authorization_kept: placeholder,
-        };
-        let removing = |keep| Arc::new(Pass::removing(owned.removal(&[], keep, false), owned.removal(&[], keep, true)));
-        (owned.nothing_set, owned.nothing_set_authorization_kept) = (removing(false), removing(true));
-        owned
-    }
-
-    /// A pass without an identity.
-    pub(super) fn removed(&self, keep_authorization: bool) -> Arc<Pass> {
-        Arc::clone(if keep_authorization { &self.nothing_set_authorization_kept } else { &self.nothing_set })
+        Self { identity: settings.headers.clone(), token: settings.token.header.clone(), names, underscored }
     }
 
     /// The identity headers for `identity`; those it has nothing for are left out.

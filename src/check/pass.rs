@@ -20,6 +20,8 @@ pub struct Pass {
     set: Vec<(HeaderName, HeaderValue)>,
     remove: HeaderValue,
     remove_with_cookie: HeaderValue,
+    sets_token: bool,
+    keeps_authorization: bool,
     revision: Option<Revision>,
     fresh_until: UnixTime,
 }
@@ -37,8 +39,27 @@ impl Pass {
         if cookie { &self.remove_with_cookie } else { &self.remove }
     }
 
-    pub(super) fn removing(remove: HeaderValue, remove_with_cookie: HeaderValue) -> Self {
-        Self { set: Vec::new(), remove, remove_with_cookie, revision: None, fresh_until: UnixTime::MAX }
+    /// Whether an RC token is among them.
+    pub(super) const fn sets_token(&self) -> bool {
+        self.sets_token
+    }
+
+    /// Whether the workload, and the mesh before it, get the client's own `Authorization`.
+    pub(super) const fn keeps_authorization(&self) -> bool {
+        self.keeps_authorization
+    }
+
+    /// A pass that takes away whatever is ours.
+    fn without_identity(owned: &OwnedHeaders, keeps_authorization: bool) -> Self {
+        Self {
+            set: Vec::new(),
+            remove: owned.removal(&[], keeps_authorization, false),
+            remove_with_cookie: owned.removal(&[], keeps_authorization, true),
+            sets_token: false,
+            keeps_authorization,
+            revision: None,
+            fresh_until: UnixTime::MAX,
+        }
     }
 
     /// A pass for a session under a rule that admits it.
@@ -47,7 +68,8 @@ impl Pass {
         let mut set = owned.filled(&session.identity);
         let mut fresh_until = session.ends_at;
         let token_may_be_set = !(rule.keep_authorization && owned.token == http::header::AUTHORIZATION);
-        if rule.mint_token && token_may_be_set {
+        let sets_token = rule.mint_token && token_may_be_set;
+        if sets_token {
             let context = Context { sid: &session.sid, signed_in_at: session.signed_in_at, ends_at: session.ends_at };
             let token = mint.mint(&session.identity, context, rule.audience.as_deref())?;
             fresh_until = token.fresh_until;
@@ -55,24 +77,43 @@ impl Pass {
         }
         let keep = rule.keep_authorization;
         let (remove, remove_with_cookie) = (owned.removal(&set, keep, false), owned.removal(&set, keep, true));
-        Ok(Self { set, remove, remove_with_cookie, revision: Some(live.revision), fresh_until })
+        Ok(Self {
+            set,
+            remove,
+            remove_with_cookie,
+            sets_token,
+            keeps_authorization: keep,
+            revision: Some(live.revision),
+            fresh_until,
+        })
     }
 }
 
-/// The passes at hand, by session and rule. A session that has ended is never asked for, so its passes just age out.
-pub(super) struct Passes(Cache<(StoreKey, usize), Arc<Pass>>);
+/// The passes at hand.
+pub(super) struct Passes {
+    /// By session and rule. A session that has ended is never asked for, so its passes just age out.
+    sessions: Cache<(StoreKey, usize), Arc<Pass>>,
+    nobody: Arc<Pass>,
+    nobody_authorization_kept: Arc<Pass>,
+}
 
 impl Passes {
-    pub(super) fn new() -> Self {
-        Self(Cache::new(CAPACITY))
+    pub(super) fn new(owned: &OwnedHeaders) -> Self {
+        let nobody = |keep| Arc::new(Pass::without_identity(owned, keep));
+        Self { sessions: Cache::new(CAPACITY), nobody: nobody(false), nobody_authorization_kept: nobody(true) }
+    }
+
+    /// The pass of whoever has no identity.
+    pub(super) fn nobody(&self, keep_authorization: bool) -> Arc<Pass> {
+        Arc::clone(if keep_authorization { &self.nobody_authorization_kept } else { &self.nobody })
     }
 
     pub(super) fn find(&self, session: StoreKey, rule: &Rule, live: &Live, now: UnixTime) -> Option<Arc<Pass>> {
-        let pass = self.0.get(&(session, rule.index))?;
+        let pass = self.sessions.get(&(session, rule.index))?;
         (pass.revision == Some(live.revision) && now < pass.fresh_until).then_some(pass)
     }
 
     pub(super) fn keep(&self, session: StoreKey, rule: &Rule, pass: &Arc<Pass>) {
-        self.0.insert((session, rule.index), Arc::clone(pass));
+        self.sessions.insert((session, rule.index), Arc::clone(pass));
     }
 }

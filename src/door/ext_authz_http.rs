@@ -7,11 +7,11 @@ use std::time::Instant;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, COOKIE, HOST, LOCATION};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use tracing::Instrument;
 
 use super::pages::{self, Page, Pages};
-use super::problem::{Problem, forbidden_json, sign_in_json};
+use super::problem::{Problem, forbidden_json, sentence, sign_in_json};
 use crate::check::{
     Allow, AllowReason, Check, CheckError, Deny, Kind, Question, Refusal, SignIn, SignInReason, Verdict,
 };
@@ -131,7 +131,7 @@ impl CheckDoor {
         if !deny.kind.is_seen() {
             return forbidden_json(&deny.reason, request_id);
         }
-        let (user, reason, sign_out_href) = (deny.user.as_str(), &*deny.reason, &*self.sign_out);
+        let (user, reason, sign_out_href) = (deny.user.as_str(), &*sentence(&deny.reason), &*self.sign_out);
         let page = Page::Forbidden { user, reason, sign_out_href, request_id };
         self.pages.render(StatusCode::FORBIDDEN, page, &pages::nonce(&*self.entropy))
     }
@@ -158,8 +158,7 @@ impl CheckDoor {
 
     fn question<'a, B>(&self, request: &'a Request<B>) -> Option<Question<'a>> {
         let headers = request.headers();
-        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-        let host = host.or_else(|| request.uri().authority().map(http::uri::Authority::as_str)).unwrap_or_default();
+        let host = only_host(headers, request.uri()).unwrap_or_default();
         Some(Question { method: request.method(), host, target: self.target(request)?, headers })
     }
 
@@ -177,6 +176,14 @@ impl std::fmt::Debug for CheckDoor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CheckDoor").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+/// The one host that a request names. Two that differ are none: gateways do not agree which of them counts.
+fn only_host<'a>(headers: &'a HeaderMap, uri: &'a Uri) -> Option<&'a str> {
+    let mut named =
+        headers.get_all(HOST).iter().map(|host| host.to_str().ok()).chain(uri.authority().map(|a| Some(a.as_str())));
+    let first = named.next()??;
+    named.all(|other| other == Some(first)).then_some(first)
 }
 
 fn allowed(allow: &Allow) -> Response {
@@ -231,6 +238,7 @@ const fn counted(answer: &Result<Verdict, CheckError>) -> (CheckVerdict, CheckRe
         Ok(Verdict::Deny(_)) => (CheckVerdict::Deny, CheckReason::NotAdmitted),
         Ok(Verdict::Refuse(Refusal::AmbiguousPath)) => (CheckVerdict::Refuse, CheckReason::AmbiguousPath),
         Ok(Verdict::Refuse(Refusal::TwoCookies)) => (CheckVerdict::Refuse, CheckReason::TwoCookies),
+        Ok(Verdict::Refuse(Refusal::OwnToken)) => (CheckVerdict::Refuse, CheckReason::OwnToken),
         Err(CheckError::Store(_)) => (CheckVerdict::Error, CheckReason::StoreUnavailable),
         Err(CheckError::Mint(_)) => (CheckVerdict::Error, CheckReason::KeysUnavailable),
     }

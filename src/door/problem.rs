@@ -166,6 +166,9 @@ impl From<&Refusal> for Problem {
                 ("ambiguous_path", "Check the address: something in it (%2F, .., //, ;, \\) can be read in two ways.")
             }
             Refusal::TwoCookies => ("two_cookies", "Clear this site's cookies in your browser, then sign in again."),
+            Refusal::OwnToken => {
+                ("own_token", "Leave the token out: who you are is told by your session, not by a token from the mesh.")
+            }
         };
         Self {
             status: StatusCode::BAD_REQUEST,
@@ -217,6 +220,15 @@ impl From<&LoginError> for Problem {
                 who: AtFault::Browser,
                 hint: "Sign in again. If that does not help, let your browser keep this site's cookies.",
                 passing: false,
+            },
+            LoginError::Busy => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "busy",
+                title: "Too many people are signing in",
+                what,
+                who: AtFault::IdentityProvider,
+                hint: "Try again in a moment.",
+                passing: true,
             },
             LoginError::UnknownProvider => Self {
                 status: StatusCode::NOT_FOUND,
@@ -315,7 +327,7 @@ pub const fn outcome_of(error: &LoginError) -> LoginOutcome {
         LoginError::ProviderSaidNo { .. } | LoginError::Provider(IdpError::GrantRefused { .. }) => {
             LoginOutcome::ProviderRefused
         }
-        LoginError::Provider(IdpError::Unreachable { .. }) => LoginOutcome::ProviderUnreachable,
+        LoginError::Busy | LoginError::Provider(IdpError::Unreachable { .. }) => LoginOutcome::ProviderUnreachable,
         LoginError::Provider(IdpError::Misbehaved { .. } | IdpError::ChangedUser { .. }) => {
             LoginOutcome::ProviderMisbehaved
         }
@@ -327,7 +339,9 @@ pub const fn outcome_of(error: &LoginError) -> LoginOutcome {
     }
 }
 
-fn sentence(text: &str) -> String {
+/// The text with a capital letter and a full stop.
+#[must_use]
+pub fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     let first = characters.next().map(|first| first.to_uppercase().collect::<String>()).unwrap_or_default();
     let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };

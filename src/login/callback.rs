@@ -58,6 +58,8 @@ impl Login {
             }
             Some(flow) => flow,
         };
+        // Each exchange holds a connection to the provider; a provider that hangs must not use up our own.
+        let _place = self.exchanges.try_acquire().map_err(|_| LoginError::Busy)?;
         if !self.sessions.burn_flow(flow.fingerprint(), flow.ends_at()).await? {
             return self.stale(headers, "it was finished before").await;
         }
@@ -91,6 +93,7 @@ impl Login {
     }
 
     async fn welcome(&self, flow: &Flow, headers: &HeaderMap, signed_in: SignedIn) -> Result<Arrived, LoginError> {
+        self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
         // A new sign-in never takes an old session over, nor leaves it behind: whoever knows the old cookie is out.
         if let Some(old) = self.signed_in(headers).await? {
             self.sessions.end(old.cookie.key).await?;

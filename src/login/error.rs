@@ -44,6 +44,9 @@ pub enum LoginError {
         /// What is asked for.
         reason: String,
     },
+    /// More people are signing in at this moment than the provider keeps up with. Passing.
+    #[error("too many people are signing in at this moment")]
+    Busy,
     /// The store did not answer: nothing was begun, or nothing was ended.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -82,6 +82,8 @@ labels! {
         BadCookie = "bad_cookie",
         /// Two cookies of our name.
         TwoCookies = "two_cookies",
+        /// A token of ours, sent in again.
+        OwnToken = "own_token",
         /// The cookie's session has ended.
         SessionEnded = "session_ended",
         /// A rule does not admit this identity.

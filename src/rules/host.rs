@@ -27,7 +27,7 @@ impl HostMatch {
         }
     }
 
-    /// Whether the rule's host is `name`, which [`name_of`] gave.
+    /// Whether the rule's host is `name`, which [`parse`] gave.
     pub(super) fn covers(&self, name: &str) -> bool {
         match self {
             Self::Exact(host) => host.eq_ignore_ascii_case(name),
@@ -42,8 +42,26 @@ impl HostMatch {
     }
 }
 
-/// The host of a `Host` header or an `:authority`, without port and without the dot at its end.
-pub(super) fn name_of(authority: &str) -> Result<&str, Ambiguous> {
+/// A `Host` header or an `:authority`, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Authority<'a> {
+    /// The host without port and without the dot at its end.
+    pub(super) name: &'a str,
+    port: Option<&'a str>,
+    dot: bool,
+}
+
+impl Authority<'_> {
+    /// Whether a gateway that compares the literal text, as Envoy does, takes it for the same host as its name. It does
+    /// not for `docs.example.com:1` or `docs.example.com.`: those may be routed to another workload.
+    pub(super) fn is_told_like_a_gateway_would(&self, ports: &[String]) -> bool {
+        let usual = |port: &str| ports.iter().any(|known| known == port);
+        !self.name.is_empty() && !self.dot && self.port.is_none_or(usual)
+    }
+}
+
+/// Takes a host apart, which may be empty where a request has none.
+pub(super) fn parse(authority: &str) -> Result<Authority<'_>, Ambiguous> {
     let (name, port) = if authority.starts_with('[') {
         let end = authority.find(']').ok_or(Ambiguous::BadHost)? + 1;
         authority.split_at(end)
@@ -61,7 +79,10 @@ pub(super) fn name_of(authority: &str) -> Result<&str, Ambiguous> {
     }
     let bare = name.strip_suffix('.').unwrap_or(name);
     let hollow = bare.is_empty() && !authority.is_empty() || bare.starts_with('.') || bare.contains("..");
-    if hollow || bare.ends_with('.') { Err(Ambiguous::BadHost) } else { Ok(bare) }
+    if hollow || bare.ends_with('.') {
+        return Err(Ambiguous::BadHost);
+    }
+    Ok(Authority { name: bare, port: port.strip_prefix(':'), dot: bare.len() != name.len() })
 }
 
 fn unbracketed(host: &str) -> &str {

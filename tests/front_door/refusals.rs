@@ -48,6 +48,28 @@ async fn two_session_cookies_are_refused_and_nobody_is_let_pass_by_one() {
 }
 
 #[tokio::test]
+async fn a_token_that_a_workload_received_is_worth_nothing_where_the_clients_word_is_kept() {
+    let house = House::open().await;
+    let token = house.signed_in().await.check("/").await.token().to_owned();
+    let bearer = format!("Bearer {token}");
+    let (replayed, asked) = ([("accept", "*/*"), ("authorization", &*bearer)], format!("?access_token={token}"));
+    for browser in [house.browser(), house.signed_in().await] {
+        for path in ["/notebook/eve/nb/", "/dex/token"] {
+            let answer = browser.check_with(Method::GET, path, &replayed).await;
+            let somebody_must_be = path.starts_with("/notebook") && browser.cookie(SESSION).is_none();
+            let expected = if somebody_must_be { (401, json!("sign_in_required")) } else { (400, json!("own_token")) };
+            assert_eq!((answer.status, answer.json()["error"].clone()), expected, "{path}");
+        }
+        let answer = browser.check_with(Method::GET, &format!("/public/x{asked}"), &replayed[..1]).await;
+        assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("own_token")));
+    }
+    // Where a token of ours is set, it takes the place of whatever was sent.
+    let answer = house.signed_in().await.check_with(Method::GET, "/", &replayed).await;
+    assert_eq!(answer.status, 200);
+    assert_ne!(answer.header("authorization"), bearer);
+}
+
+#[tokio::test]
 async fn a_cookie_that_was_not_made_here_is_nobody() {
     let house = House::open().await;
     let good = house.signed_in().await.cookie(SESSION).expect("a session");

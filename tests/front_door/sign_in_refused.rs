@@ -1,12 +1,14 @@
 //! Logins that must not succeed: each ends on a page that says who can mend it, without a cookie, and is audited.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::browser::{Browser, FLOW, PAGE, SESSION, target_of};
-use crate::house::House;
+use crate::house::{House, eventually};
 use crate::journal;
 use crate::lying_idp::{Callback, Signing, TOKEN};
 
@@ -56,6 +58,42 @@ async fn a_state_works_once() {
     copy.plant(&flow.name, &flow.value);
     refused(&copy, &target_of(&callback), 400, "it was finished before").await;
     assert_eq!(house.idp.hits(TOKEN), 1);
+}
+
+#[tokio::test]
+async fn with_two_session_cookies_no_session_begins() {
+    let house = House::open().await;
+    let browser = house.browser();
+    let callback = browser.visit(&house.idp, "/oauth2/start").await;
+    browser.plant(SESSION, "tossed");
+    browser.plant(SESSION, "tossed too");
+    let page = browser.get(&target_of(&callback)).await;
+    assert_eq!(page.status, 400);
+    assert!(page.page().contains("Two session cookies") && page.cookies().is_empty(), "{}", page.body);
+}
+
+#[tokio::test]
+async fn a_provider_that_hangs_does_not_use_up_the_gateways_connections() {
+    let house = House::open().await;
+    let gate = Arc::new(Semaphore::new(0));
+    let (mut browsers, mut callbacks) = (Vec::new(), Vec::new());
+    for _ in 0..129 {
+        let browser = house.browser();
+        callbacks.push(target_of(&browser.visit(&house.idp, "/oauth2/start").await));
+        browsers.push(browser);
+    }
+    house.idp.lie(|idp| drop(idp.held.insert(TOKEN, gate.clone())));
+    let (last, others) = browsers.split_last().expect("browsers");
+    let mut waiting = Vec::new();
+    for (browser, callback) in others.iter().zip(&callbacks) {
+        waiting.push(browser.send(&Method::GET, callback, &[PAGE], "").await);
+    }
+    eventually("all of them wait", async || (house.idp.hits(TOKEN) == 128).then_some(())).await;
+    refused(last, &callbacks[128], 503, "Too many people").await;
+    gate.add_permits(1000);
+    // Nothing was burnt: the same callback finishes once there is room.
+    eventually("there is room", async || (last.get(&callbacks[128]).await.status == 303).then_some(())).await;
+    drop(waiting);
 }
 
 #[tokio::test]
