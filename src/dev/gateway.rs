@@ -22,6 +22,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use reqwest::Url;
 use tower::ServiceExt as _;
 use tracing::warn;
 
@@ -123,8 +124,14 @@ async fn pass(State(gateway): State<Arc<DevGateway>>, request: Request) -> Respo
     if let Some(answer) = gateway.wrong_host(&parts) {
         return answer;
     }
+    // Judged here though only some requests are forwarded: what is checked and what is forwarded are the same path.
+    let (Some(to_check), Some(to_countersign)) =
+        (gateway.address(&gateway.settings.check_prefix, &parts.uri), gateway.address("", &parts.uri))
+    else {
+        return empty(StatusCode::BAD_REQUEST);
+    };
     gateway.vouch(&mut parts.headers);
-    let answer = match gateway.check(&parts).await {
+    let answer = match gateway.check(&parts, to_check).await {
         Ok(answer) => answer,
         Err(failure) => {
             warn!(error = %failure, "the check cannot be asked");
@@ -138,7 +145,7 @@ async fn pass(State(gateway): State<Arc<DevGateway>>, request: Request) -> Respo
         _ => return refuse(answer).await,
     }
     if gateway.is_countersigns(parts.uri.path()) {
-        return gateway.forward(parts, body).await.unwrap_or_else(|failure| {
+        return gateway.forward(parts, body, to_countersign).await.unwrap_or_else(|failure| {
             warn!(error = %failure, "the request cannot be forwarded");
             empty(StatusCode::BAD_GATEWAY)
         });
@@ -196,12 +203,19 @@ impl DevGateway {
         }
     }
 
-    async fn check(&self, request: &Parts) -> reqwest::Result<reqwest::Response> {
+    /// Where to ask Countersign for `prefix` and the path as it was received; none if another path would be asked for,
+    /// because the client's URLs resolve dot segments.
+    fn address(&self, prefix: &str, received: &Uri) -> Option<Url> {
+        let target = format!("{prefix}{}", path_and_query(received));
+        let url = Url::parse(&format!("http://{}{target}", self.settings.countersign)).ok()?;
+        let path = target.split('?').next().unwrap_or_default();
+        (url.path() == path).then_some(url)
+    }
+
+    async fn check(&self, request: &Parts, url: Url) -> reqwest::Result<reqwest::Response> {
         let told = |name: &HeaderName| TO_CHECK.contains(name) || name == HOST || is_forwarded(name);
         let headers = request.headers.iter().filter(|(name, _)| told(name));
         let headers: HeaderMap = headers.map(|(name, value)| (name.clone(), value.clone())).collect();
-        let prefix = &self.settings.check_prefix;
-        let url = format!("http://{}{prefix}{}", self.settings.countersign, path_and_query(&request.uri));
         self.client.request(request.method.clone(), url).headers(headers).send().await
     }
 
@@ -224,9 +238,8 @@ impl DevGateway {
         path.starts_with("/.well-known/") || path.strip_prefix(&*self.settings.path_prefix).is_some_and(below)
     }
 
-    async fn forward(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
+    async fn forward(&self, parts: Parts, body: Body, url: Url) -> anyhow::Result<Response> {
         let body = to_bytes(body, BODY_LIMIT).await?;
-        let url = format!("http://{}{}", self.settings.countersign, path_and_query(&parts.uri));
         let sent = self.client.request(parts.method, url).headers(end_to_end(&parts.headers)).body(body);
         let answer = sent.send().await?;
         let (status, headers) = (answer.status(), end_to_end(answer.headers()));

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use http::header::{ACCEPT, CONTENT_SECURITY_POLICY, COOKIE, LOCATION, SET_COOKIE};
 use http::{Method, StatusCode};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use super::*;
@@ -159,6 +161,42 @@ async fn a_program_that_nobody_signed_in_gets_json() {
         assert!(!answer.headers().contains_key(SET_COOKIE));
         let body = answer.text().await.expect("text");
         assert!(body.contains("\"login_url\":\"/oauth2/start?rd=/\""), "{body}");
+    })
+    .await;
+}
+
+/// One request whose target no HTTP client would send, and the whole answer.
+async fn raw(url: &Url, target: &str) -> String {
+    let address = (url.host_str().expect("a host"), url.port().expect("a port"));
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    let authority = url.authority();
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: {authority}\r\nkubeflow-userid: mallory@example.com\r\nConnection: close\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    answer
+}
+
+#[tokio::test]
+async fn a_path_that_would_be_asked_for_as_another_is_refused() {
+    with_demo(|url| async move {
+        assert!(raw(&url, "/public/").await.starts_with("HTTP/1.1 200 "));
+        for target in [
+            "/../.well-known/jwks.json",
+            "/%2e%2e/.well-known/jwks.json",
+            "/.%2E/oauth2/signed_out",
+            "/x/../../.well-known/jwks.json?y",
+            "/..\\.well-known/jwks.json",
+            "/oauth2/../.well-known/jwks.json",
+            "/.well-known/../oauth2/signed_out",
+            "/public/./",
+        ] {
+            let answer = raw(&url, target).await;
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{target}: {answer}");
+            assert!(!answer.contains("mallory"), "{target}: {answer}");
+        }
     })
     .await;
 }

@@ -164,6 +164,42 @@ fn providers_that_can_be_told_apart_are_good() {
 }
 
 #[test]
+fn what_providers_could_say_of_each_others_users_is_warned_of() {
+    let home = Home::new();
+    let said = |staff: &str, partners: &str, rest: &str| {
+        let provider = |id, identity| {
+            format!(
+                "  - {{id: {id}, issuer: https://{id}.example.com, client_id: c, client_auth: none, identity: {{{identity}}}}}\n"
+            )
+        };
+        let providers = provider("staff", staff) + &provider("partners", partners);
+        home.warnings(&format!("public_url: https://mesh.example.com\nproviders:\n{providers}{rest}"), &[])
+    };
+    let prefixed = |rest: &str| said("user: {prefix: 's:'}", "user: {prefix: 'p:'}", rest);
+    assert_eq!(
+        prefixed(""),
+        "countersign.yaml:3:3: providers\n   groups of different providers are not kept apart: whoever runs `partners` \
+         can give its users those of `staff`\n   Name users instead (`users` in rules, `user` in headers), which no other \
+         provider can; or let nobody run a provider who may not speak for all."
+    );
+    let only_user = "headers: {x-user: user, x-provider: provider}\n";
+    for (rest, what) in [
+        ("headers: {x-mail: email}\n".to_owned(), "e-mail addresses of"),
+        (
+            "headers: {x-subject: subject, x-mail: email, x-groups: groups}\n".to_owned(),
+            "groups, e-mail addresses, subjects of",
+        ),
+        (format!("{only_user}rules:\n  - {{path: /a, access: {{groups: [ops]}}}}\n"), "groups of"),
+        (format!("{only_user}rules:\n  - {{path: /a, access: {{domains: [a.org]}}}}\n"), "e-mail addresses of"),
+    ] {
+        let said = prefixed(&rest);
+        assert!(said.contains(&format!("   {what} different providers")), "{rest}: {said}");
+    }
+    assert_eq!(prefixed(&format!("{only_user}rules:\n  - {{path: /a, access: {{users: ['s:ann']}}}}\n")), "");
+    assert_eq!(said("admit: {email_domains: [a.org]}", "admit: {email_domains: [b.org]}", ""), "");
+}
+
+#[test]
 fn rules_that_leave_something_to_the_next_are_good() {
     for (first, second) in [
         ("path: /a", "path: /ab"),

@@ -26,6 +26,8 @@ pub(crate) struct Variant {
     pub(crate) checks_over_http2: bool,
     /// The bound on a stream's life, instead of the hour.
     pub(crate) max_stream_duration: Option<&'static str>,
+    /// Somebody forgot to list these in `allowed_upstream_headers`.
+    pub(crate) not_allowed_upstream: &'static [&'static str],
 }
 
 /// A running Envoy.
@@ -47,12 +49,18 @@ impl Envoy {
             *options = json!({"http2_protocol_options": {}});
         }
         if let Some(bound) = variant.max_stream_duration {
-            let manager = &mut settings["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0];
-            let host = &mut manager["typed_config"]["route_config"]["virtual_hosts"][0];
+            let host = &mut manager(&mut settings)["route_config"]["virtual_hosts"][0];
             let all = host["routes"].as_array_mut().and_then(|routes| routes.last_mut()).expect("routes");
             let found = &mut all["route"]["max_stream_duration"]["max_stream_duration"];
             assert!(found.is_string(), "the example bounds streams");
             *found = json!(bound);
+        }
+        for forgotten in variant.not_allowed_upstream {
+            let allowed = &mut filter(&mut settings, "envoy.filters.http.ext_authz")["http_service"]["authorization_response"]
+                ["allowed_upstream_headers"]["patterns"];
+            let patterns = allowed.as_array_mut().expect("patterns");
+            let position = patterns.iter().position(|pattern| pattern["exact"] == *forgotten);
+            patterns.remove(position.unwrap_or_else(|| panic!("the example does not allow {forgotten}")));
         }
         fs::write(&config, settings.to_string()).expect("a config");
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
@@ -88,6 +96,14 @@ fn example_on(ports: &Ports) -> Value {
         text = text.replace(old, &new);
     }
     serde_saphyr::from_str(&text).expect("examples/envoy/envoy.yaml is YAML")
+}
+
+fn manager(settings: &mut Value) -> &mut Value {
+    &mut settings["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+}
+
+fn filter<'v>(settings: &'v mut Value, name: &str) -> &'v mut Value {
+    &mut named(&mut manager(settings)["http_filters"], name)["typed_config"]
 }
 
 fn named<'v>(list: &'v mut Value, name: &str) -> &'v mut Value {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::envoy::Variant;
 use crate::house::{House, KEEPS_AUTHORIZATION};
 use crate::wire;
 
@@ -52,6 +53,32 @@ async fn nothing_forged_reaches_the_workload() {
     }
     // The workload's own cookies stay.
     assert_eq!(received.one("cookie"), "theme=dark");
+}
+
+#[tokio::test]
+async fn a_header_that_envoy_is_not_told_to_take_over_is_missing_not_forged() {
+    let not_allowed_upstream = &["kubeflow-userid", "kubeflow-groups"];
+    let house = House::build_with(Variant { not_allowed_upstream, ..Variant::default() }).await;
+    let ann = house.signed_in("ann").await;
+    let cookie = ann.cookie_header().await;
+    let forged =
+        [("Cookie", cookie.as_str()), ("Kubeflow-Userid", "evil@example.com"), ("Kubeflow-Groups", "evil,authors")];
+    let answer = house.get("/app", &forged).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let received = answer.received();
+    assert!(received.one("authorization").starts_with("Bearer "), "{received:?}");
+    for name in not_allowed_upstream {
+        assert_eq!(received.all(name), Vec::<&str>::new(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_dot_behind_the_host_is_taken_off_before_anybody_looks() {
+    let house = House::build().await;
+    let dotted = format!("localhost.:{}", house.front);
+    let answer = house.get("/public/page", &[("Host", &dotted)]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.received().one("host"), format!("localhost:{}", house.front));
 }
 
 #[tokio::test]

@@ -30,7 +30,8 @@ impl Answer {
     }
 }
 
-/// Sends one request with exactly these header lines (besides `Host` and `Connection`) and reads the whole answer.
+/// Sends one request with exactly these header lines (besides `Connection`, and `Host` unless it is among them) and reads
+/// the whole answer.
 pub(crate) async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
     timeout(PATIENCE, try_send(port, method, target, headers))
         .await
@@ -55,7 +56,10 @@ pub(crate) async fn status(url: &str) -> Option<u16> {
 
 async fn try_send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> std::io::Result<Answer> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
-    let mut request = format!("{method} {target} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n");
+    let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "Host") {
+        request.extend(["Host: localhost:", &port.to_string(), "\r\n"]);
+    }
     for (name, value) in headers {
         request.extend([name, ": ", value, "\r\n"]);
     }

@@ -1,19 +1,26 @@
 //! The identity providers, and whether their users can be told apart.
 
+use http::HeaderName;
 use url::Url;
 
 use super::super::problem::Report;
 use super::super::raw::{self, Raw};
 use super::super::tree::Spot;
 use super::super::variables::Environment;
-use super::super::{Admit, ClientAuth, IdentitySettings, ProviderSettings};
+use super::super::{Access, Admit, ClientAuth, IdentityField, IdentitySettings, ProviderSettings, RuleSettings};
 use super::{address, missing, secret};
 use crate::identity::ProviderId;
 use crate::secret::SecretText;
 
 const ALGORITHMS: [&str; 9] = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
-pub(super) fn all(raw: &Raw, root: &Spot<'_>, environment: &Environment, report: &mut Report) -> Vec<ProviderSettings> {
+pub(super) fn all(
+    raw: &Raw,
+    path_prefix: &str,
+    root: &Spot<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Vec<ProviderSettings> {
     let at = root.field("providers");
     if raw.providers.is_empty() && at.node().is_none_or(|node| !node.pruned && node.list().is_empty()) {
         let instead =
@@ -31,11 +38,51 @@ pub(super) fn all(raw: &Raw, root: &Spot<'_>, environment: &Environment, report:
                 report.refuse(at.field("id").problem(what, "Give each its own id."));
             } else {
                 tell_apart(&providers, &provider, &at, report);
+                tell_callbacks_apart(&providers, &provider, path_prefix, &at, report);
             }
             providers.push(provider);
         }
     }
     providers
+}
+
+/// Warns of what a provider could say of its users as another one does of its own.
+pub(super) fn spoken_for(
+    providers: &[ProviderSettings],
+    headers: &[(HeaderName, IdentityField)],
+    rules: &[RuleSettings],
+    at: &Spot<'_>,
+    report: &mut Report,
+) {
+    let shared = providers.iter().enumerate().find_map(|(index, one)| {
+        let other = providers[index + 1..].iter().find(|other| !domains_differ(&one.identity, &other.identity))?;
+        Some((one, other))
+    });
+    let Some((one, other)) = shared else { return };
+    let carries = |field| headers.iter().any(|(_, carried)| *carried == field);
+    let asks = |asked: fn(&Access) -> bool| rules.iter().any(|rule| asked(&rule.access));
+    let by_groups = asks(|access| matches!(access, Access::Only { groups, .. } if !groups.is_empty()));
+    let by_domains = asks(|access| matches!(access, Access::Only { domains, .. } if !domains.is_empty()));
+    let used: Vec<&str> = [
+        ("groups", carries(IdentityField::Groups) || by_groups),
+        ("e-mail addresses", carries(IdentityField::Email) || by_domains),
+        ("subjects", carries(IdentityField::Subject)),
+    ]
+    .into_iter()
+    .filter_map(|(what, is_used)| is_used.then_some(what))
+    .collect();
+    if used.is_empty() {
+        return;
+    }
+    let what = format!(
+        "{} of different providers are not kept apart: whoever runs `{}` can give its users those of `{}`",
+        used.join(", "),
+        other.id,
+        one.id
+    );
+    let instead = "Name users instead (`users` in rules, `user` in headers), which no other provider can; or let nobody \
+                   run a provider who may not speak for all.";
+    report.warn(at.problem(what, instead));
 }
 
 fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &mut Report) -> Option<ProviderSettings> {
@@ -239,8 +286,42 @@ fn could_collide(one: &IdentitySettings, other: &IdentitySettings) -> bool {
     let prefixes_differ = !a.starts_with(b.as_str()) && !b.starts_with(a.as_str());
     // The domains of addresses say something of users only if users are named by their addresses.
     let by_email = one.user_claim == "email" && other.user_claim == "email" && a == b;
+    !(prefixes_differ || (by_email && domains_differ(one, other)))
+}
+
+fn domains_differ(one: &IdentitySettings, other: &IdentitySettings) -> bool {
     let (ours, theirs) = (&one.admit.email_domains, &other.admit.email_domains);
-    let domains_differ =
-        !ours.iter().chain(theirs).any(|domain| domain == "*") && !ours.iter().any(|domain| theirs.contains(domain));
-    !(prefixes_differ || (by_email && domains_differ))
+    !ours.iter().chain(theirs).any(|domain| domain == "*") && !ours.iter().any(|domain| theirs.contains(domain))
+}
+
+/// Refuses a provider that answers where another one does: one could send a browser on to the other, and be handed the
+/// code that comes back (RFC 9700 section 4.4).
+fn tell_callbacks_apart(
+    earlier: &[ProviderSettings],
+    provider: &ProviderSettings,
+    path_prefix: &str,
+    at: &Spot<'_>,
+    report: &mut Report,
+) {
+    let path = callback_path(provider, path_prefix);
+    for other in earlier.iter().filter(|other| path.is_some() && callback_path(other, path_prefix) == path) {
+        let path = path.as_deref().unwrap_or_default();
+        let what = format!(
+            "`{}` would answer at `{path}` as `{}` does, and let one be taken for the other",
+            provider.id, other.id
+        );
+        let instead = format!(
+            "Leave `redirect_uri` out, or give each a path that ends in its id: `{path_prefix}/callback/{}`.",
+            provider.id
+        );
+        report.refuse(at.field("redirect_uri").problem(what, instead));
+    }
+}
+
+/// The path alone: that is all that the callback is told apart by, on whatever host. None if it is no address.
+fn callback_path(provider: &ProviderSettings, path_prefix: &str) -> Option<String> {
+    let Some(text) = &provider.redirect_uri else { return Some(format!("{path_prefix}/callback/{}", provider.id)) };
+    let base = Url::parse("https://relative.invalid").ok();
+    let url = Url::options().base_url(base.as_ref()).parse(text).ok()?;
+    Some(url.path().to_owned())
 }

@@ -239,6 +239,36 @@ fn identity_is_read_and_judged() {
 }
 
 #[test]
+fn providers_that_answer_at_the_same_path_are_refused() {
+    let said = |a: &str, b: &str| {
+        let provider = |id, uri: &str| {
+            format!(
+                "  - {{id: {id}, issuer: https://{id}.example.com, client_id: c, client_auth: none, identity: {{user: {{prefix: '{id}:'}}}}{uri}}}\n"
+            )
+        };
+        mistake(&format!("public_url: https://mesh.example.com\nproviders:\n{}{}", provider("a", a), provider("b", b)))
+    };
+    let what = |path: &str| format!("`b` would answer at `{path}` as `a` does, and let one be taken for the other");
+    let instead = "Leave `redirect_uri` out, or give each a path that ends in its id: `/oauth2/callback/b`.";
+    let at = "countersign.yaml:4:119: providers[1].redirect_uri";
+    for (a, b) in [
+        ("/oauth2/callback", "/oauth2/callback"),
+        ("/oauth2/callback", "https://mesh.example.com/oauth2/callback"),
+        ("https://lab.example.com/oauth2/callback?x", "https://mesh.example.com/oauth2/callback"),
+    ] {
+        let uri = |uri| format!(", redirect_uri: '{uri}'");
+        assert_eq!(said(&uri(a), &uri(b)), [at, &*what("/oauth2/callback"), instead], "{a} {b}");
+    }
+    assert_eq!(
+        said(", redirect_uri: /oauth2/callback/b", ""),
+        ["countersign.yaml:4:5: providers[1].redirect_uri", &*what("/oauth2/callback/b"), instead]
+    );
+    for (a, b) in [("", ", redirect_uri: /oauth2/callback"), (", redirect_uri: /oauth2/callback/a", "")] {
+        assert_eq!(said(a, b), ["(nothing)"], "{a} {b}");
+    }
+}
+
+#[test]
 fn providers_whose_users_could_collide_are_refused() {
     assert_eq!(
         mistake(
