@@ -65,10 +65,9 @@ impl Countersign {
             .arg("serve")
             .arg("--config")
             .arg(config_in(folder.path()))
-            .env("DEX_CLIENT_SECRET", CLIENT_SECRET)
-            // Nothing of the tester's own surroundings.
-            .env_remove("HTTPS_PROXY")
-            .env_remove("HTTP_PROXY");
+            // Nothing of the tester's own surroundings: a proxy, or a variable that is taken for a setting.
+            .env_clear()
+            .env("DEX_CLIENT_SECRET", CLIENT_SECRET);
         let mut part = Part::start("countersign", folder, &mut command);
         let ready = format!("http://127.0.0.1:{}/readyz", self.admin);
         part.await_ready(|| async { wire::status(&ready).await == Some(200) }).await;

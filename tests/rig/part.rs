@@ -127,7 +127,7 @@ pub(crate) fn tool(key: &str, name: &str, path: &str) -> PathBuf {
 /// As tests/tools/install has it.
 fn cache() -> PathBuf {
     let path = |name| std::env::var_os(name).filter(|it| !it.is_empty()).map(PathBuf::from);
-    path("COUNTERSIGN_TOOLS")
+    path("TEST_TOOLS")
         .or_else(|| Some(path("XDG_CACHE_HOME")?.join("countersign")))
         .or_else(|| Some(path("HOME")?.join(".cache/countersign")))
         .expect("HOME is set")

@@ -250,7 +250,7 @@ fn providers_that_answer_at_the_same_path_are_refused() {
     };
     let what = |path: &str| format!("`b` would answer at `{path}` as `a` does, and let one be taken for the other");
     let instead = "Leave `redirect_uri` out, or give each a path that ends in its id: `/oauth2/callback/b`.";
-    let at = "countersign.yaml:4:119: providers[1].redirect_uri";
+    let at = "countersign.yaml:4:125: providers[1].redirect_uri";
     for (a, b) in [
         ("/oauth2/callback", "/oauth2/callback"),
         ("/oauth2/callback", "https://mesh.example.com/oauth2/callback"),
