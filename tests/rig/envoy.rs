@@ -9,6 +9,8 @@ use crate::part::{Part, accepts, empty_folder, eventually, tool};
 
 const EXAMPLE: &str = include_str!("../../examples/envoy/envoy.yaml");
 
+const EXT_AUTHZ: &str = "envoy.filters.http.ext_authz";
+
 /// What the example's ports become.
 pub(crate) struct Ports {
     /// Envoy itself.
@@ -28,11 +30,13 @@ pub(crate) struct Variant {
     pub(crate) max_stream_duration: Option<&'static str>,
     /// Somebody forgot to list these in `allowed_upstream_headers`.
     pub(crate) not_allowed_upstream: &'static [&'static str],
+    /// Nobody is asked: `jwt_authn` stands alone.
+    pub(crate) without_checks: bool,
 }
 
 /// A running Envoy.
 pub(crate) struct Envoy {
-    part: Part,
+    part: Option<Part>,
 }
 
 impl Envoy {
@@ -56,28 +60,40 @@ impl Envoy {
             *found = json!(bound);
         }
         for forgotten in variant.not_allowed_upstream {
-            let allowed = &mut filter(&mut settings, "envoy.filters.http.ext_authz")["http_service"]["authorization_response"]
-                ["allowed_upstream_headers"]["patterns"];
+            let allowed = &mut filter(&mut settings, EXT_AUTHZ)["http_service"]["authorization_response"]["allowed_upstream_headers"]
+                ["patterns"];
             let patterns = allowed.as_array_mut().expect("patterns");
             let position = patterns.iter().position(|pattern| pattern["exact"] == *forgotten);
             patterns.remove(position.unwrap_or_else(|| panic!("the example does not allow {forgotten}")));
+        }
+        if variant.without_checks {
+            let filters = &mut manager(&mut settings)["http_filters"];
+            let filters = filters.as_array_mut().expect("filters");
+            let before = filters.len();
+            filters.retain(|filter| filter["name"] != EXT_AUTHZ);
+            assert_eq!(filters.len(), before - 1, "the example has one {EXT_AUTHZ}");
         }
         fs::write(&config, settings.to_string()).expect("a config");
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
         command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
         // Its access log is otherwise held back for ten seconds.
         command.args(["--file-flush-interval-msec", "50"]);
-        let mut envoy = Self { part: Part::start("envoy", folder, &mut command) };
+        let mut part = Part::start("envoy", folder, &mut command);
         let listener = ports.envoy;
-        envoy.part.await_ready(|| accepts(listener)).await;
-        envoy
+        part.await_ready(|| accepts(listener)).await;
+        Self { part: Some(part) }
+    }
+
+    /// Ends it. Its port is free then.
+    pub(crate) fn stop(&mut self) {
+        self.part = None;
     }
 
     /// Waits until the access log has a line that begins so.
     pub(crate) async fn logs(&self, line: &str) {
         eventually(&format!("{line:?} in Envoy's log"), || async {
-            let log = self.part.log();
-            if log.lines().any(|found| found.starts_with(line)) { Ok(()) } else { Err(self.part.log_tail()) }
+            let part = self.part.as_ref().expect("it runs");
+            if part.log().lines().any(|found| found.starts_with(line)) { Ok(()) } else { Err(part.log_tail()) }
         })
         .await;
     }

@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::envoy::Variant;
 use crate::house::{House, KEEPS_AUTHORIZATION};
-use crate::wire;
 
 /// Every value says "evil", so that one look finds what came through.
 const FORGED: [(&str, &str); 22] = [
@@ -125,25 +124,44 @@ async fn a_token_that_a_workload_received_opens_nothing() {
 }
 
 #[tokio::test]
-async fn envoy_itself_refuses_what_countersign_did_not_sign() {
+async fn such_a_token_is_refused_where_the_clients_own_one_would_go_on_to_the_mesh() {
     let house = House::build().await;
     let ann = house.signed_in("ann").await;
     let cookie = ann.cookie_header().await;
     let received = ann.received().await;
     let genuine = received.one("authorization");
+    // On this path Countersign leaves `Authorization` as it is.
+    for (what, authorization, status) in [
+        ("absent", None, 401),
+        ("somebody's", Some("Bearer eyJhbGciOiJub25lIn0.e30."), 401),
+        ("ours", Some(genuine), 400),
+    ] {
+        let mut headers = vec![("Cookie", cookie.as_str())];
+        headers.extend(authorization.map(|it| ("Authorization", it)));
+        let answer = house.get(KEEPS_AUTHORIZATION, &headers).await;
+        assert_eq!(answer.status, status, "{what}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn envoy_itself_refuses_what_countersign_did_not_sign() {
+    let mut house = House::build().await;
+    let ann = house.signed_in("ann").await;
+    let received = ann.received().await;
+    let genuine = received.one("authorization");
     let (rest, signature) = genuine.rsplit_once('.').expect("a JWT");
-    let header_and_claims: Vec<&str> = rest.split('.').collect();
+    let claims = rest.rsplit_once('.').expect("a JWT").1;
     // {"alg":"none","typ":"rc+jwt"}
-    let unsigned = format!("Bearer eyJhbGciOiJub25lIiwidHlwIjoicmMrand0In0.{}.", header_and_claims[1]);
+    let unsigned = format!("Bearer eyJhbGciOiJub25lIiwidHlwIjoicmMrand0In0.{claims}.");
     let altered = format!("{rest}.{}", signature.chars().rev().collect::<String>());
 
-    // On this path Countersign admits Ann and leaves her `Authorization` as it is: Envoy's jwt_authn stands alone.
-    for (what, authorization) in [("absent", None), ("unsigned", Some(unsigned)), ("altered", Some(altered))] {
-        let mut headers = vec![("Cookie", cookie.as_str())];
-        headers.extend(authorization.as_deref().map(|it| ("Authorization", it)));
-        let target = format!("{KEEPS_AUTHORIZATION}{what}");
-        let answer = wire::get(house.front, &target, &headers).await;
+    house.replace_envoy(Variant { without_checks: true, ..Variant::default() }).await;
+    for (what, authorization) in [("absent", None), ("unsigned", Some(&*unsigned)), ("altered", Some(&*altered))] {
+        let target = format!("/app/{what}");
+        let answer = house.get(&target, authorization.map(|it| ("Authorization", it)).as_slice()).await;
         assert_eq!(answer.status, 401, "{what}: {answer:?}");
         house.envoy.logs(&format!("GET {target} 401 jwt_authn_access_denied")).await;
     }
+    let answer = house.get("/app", &[("Authorization", genuine)]).await;
+    assert_eq!(answer.status, 200, "the genuine one: {answer:?}");
 }

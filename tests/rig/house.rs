@@ -18,14 +18,14 @@ pub(crate) struct House {
     pub(crate) dex: Dex,
     pub(crate) countersign: Countersign,
     pub(crate) envoy: Envoy,
-    // Held for as long as the house stands.
-    _backend: Backend,
+    backend: Backend,
 }
 
 /// The house with oidc-provider, which has what Dex lacks.
 pub(crate) struct OtherHouse {
     pub(crate) front: u16,
     pub(crate) provider: OidcProvider,
+    // Held for as long as the house stands.
     _countersign: Countersign,
     _envoy: Envoy,
     _backend: Backend,
@@ -42,7 +42,14 @@ impl House {
         let front = free_port();
         let dex = Dex::start(&format!("{}/oauth2/callback", origin(front))).await;
         let (countersign, envoy, backend) = gateway(front, &dex.issuer(), variant, USUAL_RENEWAL).await;
-        Self { front, dex, countersign, envoy, _backend: backend }
+        Self { front, dex, countersign, envoy, backend }
+    }
+
+    /// Puts another Envoy in the place of the one that is there.
+    pub(crate) async fn replace_envoy(&mut self, variant: Variant) {
+        self.envoy.stop();
+        let ports = Ports { envoy: self.front, countersign: self.countersign.port(), backend: self.backend.port() };
+        self.envoy = Envoy::start(&ports, variant).await;
     }
 
     /// The address of a path, as browsers see it.
