@@ -39,8 +39,8 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let plan = Plan {
-        rounds: option(&arguments, "--rounds", 5).max(5),
-        seconds: f64::from(option::<u32>(&arguments, "--seconds", 3)),
+        rounds: option(&arguments, "--rounds", 20).max(5),
+        seconds: f64::from(option::<u32>(&arguments, "--seconds", 1)),
         connections: option(&arguments, "--connections", 32),
     };
 
