@@ -3,6 +3,7 @@
 mod problem;
 mod raw;
 mod read;
+mod replacement;
 mod settings;
 mod tree;
 mod validate;
@@ -22,6 +23,7 @@ use variables::Environment;
 pub(crate) mod for_tests;
 
 pub use problem::{ConfigErrors, Place, Problem, Warning};
+pub use replacement::Replacement;
 pub use settings::*;
 
 /// A configuration that can be run.

@@ -2,6 +2,7 @@
 //! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
 
 mod claims;
+mod graph;
 mod id_token;
 mod keys;
 mod metadata;
