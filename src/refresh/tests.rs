@@ -99,7 +99,7 @@ impl Rig {
         let idp = LyingIdp::start(clock.clone()).await;
         let provider = provider(&idp.issuer, clock.clone());
         provider.discover().await.unwrap();
-        let request = AuthorizationRequest { state: "s", nonce: "n", code_challenge: CHALLENGE, prompt_login: false };
+        let request = AuthorizationRequest { state: "s", nonce: "n", code_challenge: CHALLENGE, prompt: None };
         let callback = idp.visit(&provider.authorization_url(&request).unwrap());
         let secret = |text: &str| SecretText::new(text.into());
         let signed_in = provider.exchange(&secret(&callback.parameters["code"]), &secret(VERIFIER), "n").await.unwrap();

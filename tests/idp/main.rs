@@ -6,6 +6,7 @@ mod lying_idp;
 mod settings;
 
 mod discovery;
+mod groups;
 mod id_token;
 mod keys;
 mod places;
