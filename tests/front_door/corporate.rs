@@ -83,12 +83,14 @@ async fn users_get_the_names_that_the_operator_gives_them() {
         idp.user["email"] = json!("Ann.Lee@Example.com");
         idp.user["realm_access"] = json!({"roles": ["ml"]});
     });
-    let browser = house.signed_in().await;
-    let seen = browser.check("/").await;
-    assert_eq!(seen.header("kubeflow-userid"), "corp:ann.lee@example.com", "an expression is for the case as written");
-    assert_eq!(seen.header("kubeflow-groups"), "corp:ml");
-    house.idp.lie(|idp| idp.user["email"] = json!("Ann.Lee@example.com"));
-    assert_eq!(house.signed_in().await.check("/").await.header("kubeflow-userid"), "corp:ann.lee");
+    let seen = house.signed_in().await.check("/").await;
+    assert_eq!((seen.header("kubeflow-userid"), seen.header("kubeflow-groups")), ("corp:ann.lee", "corp:ml"));
+    assert_eq!(rc_token::claims(seen.token())["sub"], json!("corp:ann.lee"));
+    assert_eq!(rc_token::claims(seen.token())["email"], json!("Ann.Lee@Example.com"), "as the provider writes it");
+    house.idp.lie(|idp| idp.user["email"] = json!("Ann@example.com.evil.example"));
+    let browser = house.browser();
+    let page = browser.get(&target_of(&browser.visit(&house.idp, "/oauth2/start").await)).await;
+    assert_eq!((page.status, browser.cookie(SESSION)), (403, None));
 }
 
 #[tokio::test]
