@@ -3,6 +3,7 @@
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
 
+mod diagnosis;
 mod discovery;
 mod id_token;
 mod keys;
