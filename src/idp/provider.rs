@@ -16,7 +16,7 @@ use super::metadata::Endpoints;
 use super::outbound::Outbound;
 use super::token_endpoint::TokenEndpoint;
 use super::trouble::{Trouble, quotable};
-use super::{AuthorizationRequest, IdpError};
+use super::{AuthorizationRequest, IdpError, Prompt};
 use crate::clock::Clock;
 use crate::config::ProviderSettings;
 use crate::identity::{ProviderId, ProviderTokens};
@@ -95,8 +95,9 @@ impl Provider {
             ("code_challenge", request.code_challenge),
             ("code_challenge_method", "S256"),
         ];
-        if request.prompt_login {
-            parameters.push(("prompt", "login"));
+        if let Some(prompt) = request.prompt {
+            let selects = prompt == Prompt::SomebodyElse && endpoints.selects_accounts;
+            parameters.push(("prompt", if selects { "select_account" } else { "login" }));
         }
         if self.settings.form_post {
             parameters.push(("response_mode", "form_post"));
