@@ -2,6 +2,7 @@
 //! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
 
 mod claims;
+mod diagnosis;
 mod graph;
 mod id_token;
 mod keys;
@@ -14,6 +15,7 @@ mod userinfo;
 
 use thiserror::Error;
 
+pub use self::diagnosis::{KeysTrouble, Symptom, published_keys};
 pub use self::outbound::{Outbound, OutboundError};
 pub use self::provider::{Provider, Readiness};
 

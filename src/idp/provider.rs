@@ -66,6 +66,18 @@ impl Provider {
         &self.settings.id
     }
 
+    pub(super) fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    pub(super) const fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock.0
+    }
+
     /// Where to send a browser that wants to sign in. Relative if `authorization_url` is.
     ///
     /// # Errors
@@ -150,7 +162,7 @@ impl Provider {
 }
 
 /// Adds to the query that an endpoint may already have (RFC 6749 section 3.1).
-fn with_parameters(endpoint: &str, parameters: &[(&str, &str)]) -> String {
+pub(super) fn with_parameters(endpoint: &str, parameters: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     let joint = if endpoint.contains('?') { '&' } else { '?' };
     format!("{endpoint}{joint}{query}")

@@ -5,6 +5,7 @@ mod lying_idp;
 #[path = "../support/settings.rs"]
 mod settings;
 
+mod diagnosis;
 mod discovery;
 mod groups;
 mod id_token;
