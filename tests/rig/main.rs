@@ -18,6 +18,7 @@ mod wire;
 // What they are to show.
 mod anonymous;
 mod dev;
+mod grpc;
 mod headers;
 mod outages;
 mod provider_logout;
