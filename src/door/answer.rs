@@ -85,6 +85,18 @@ impl Answers {
         self.answer_within(door, question, ids.request_id()).instrument(span).await
     }
 
+    /// What to say in the place of an allow that comes too late: the gateway has told the sender otherwise already.
+    #[must_use]
+    pub fn overtaken(&self, question: &Question<'_>) -> Response {
+        let ids = RequestIds::of(question.headers, &*self.entropy);
+        let problem = Problem::overtaken();
+        if Kind::of(question.method, question.headers).is_seen() {
+            problem.to_page(&self.pages, &pages::nonce(&*self.entropy), ids.request_id(), None)
+        } else {
+            problem.to_json(ids.request_id())
+        }
+    }
+
     async fn answer_within(&self, door: CheckDoor, question: &Question<'_>, request_id: &str) -> Answer {
         let begun = Instant::now();
         let answer = self.check.answer(question).await;
