@@ -152,7 +152,9 @@ impl Caller {
             None | Some("") => Ok(Self::PassesOn),
             Some("answer=401") => Ok(Self::KnowsTwoRefusals),
             Some("answer=refusal") => Ok(Self::Fetches),
-            Some(_) => Err(format!("{PATH} takes nothing but answer=401 or answer=refusal.")),
+            Some(_) => Err(format!(
+                "{PATH} takes no query but answer=401 or answer=refusal; for Caddy to leave the client's out, write {PATH}?"
+            )),
         }
     }
 }
