@@ -136,6 +136,8 @@ async fn nothing_forged_reaches_the_workload(proxy: Proxy) {
 
     let mut headers = FORGED.to_vec();
     headers.push(("Cookie", &cookie));
+    // Hop-by-hop by the client's wish: it must not strip what is set for the workload.
+    headers.push(("Connection", "kubeflow-userid, cookie"));
     let answer = house.get("/app", &headers).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     let received = answer.received();
