@@ -78,8 +78,7 @@ impl ForwardAuthDoor {
 
     async fn answer(&self, asked: &Parts) -> Response {
         if let Err(peer) = self.believes(asked) {
-            self.warn_of(peer);
-            return self.problem(&Problem::untrusted_proxy(), asked);
+            return self.problem(&Problem::untrusted_proxy(), asked, || self.warn_of(peer));
         }
         let caller = match Caller::of(asked.uri.query()) {
             Ok(caller) => caller,
@@ -127,12 +126,14 @@ impl ForwardAuthDoor {
     }
 
     fn badly_asked(&self, what: String, asked: &Parts) -> Response {
-        tracing::warn!(reason = what, "the proxy's question cannot be answered");
-        self.problem(&Problem::badly_asked(what), asked)
+        let problem = Problem::badly_asked(what);
+        self.problem(&problem, asked, || tracing::warn!(reason = problem.what, "a proxy's question cannot be answered"))
     }
 
-    fn problem(&self, problem: &Problem, asked: &Parts) -> Response {
-        problem.to_json(RequestIds::of(&asked.headers, &*self.entropy).request_id())
+    fn problem(&self, problem: &Problem, asked: &Parts, log: impl FnOnce()) -> Response {
+        let ids = RequestIds::of(&asked.headers, &*self.entropy);
+        ids.span().in_scope(log);
+        problem.to_json(ids.request_id())
     }
 
     /// Traefik resolves a relative location against the address at which it asks us.

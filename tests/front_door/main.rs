@@ -10,6 +10,7 @@ mod journal;
 mod rc_token;
 
 mod admitted;
+mod forward_auth;
 mod keys;
 mod providers;
 mod refusals;
