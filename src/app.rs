@@ -17,6 +17,7 @@ use crate::config::{Listen, Settings, ShutdownSettings};
 use crate::door::admin::{self, AdminState, Readiness};
 use crate::door::answer::Answers;
 use crate::door::browser::BrowserDoor;
+use crate::door::ext_authz_grpc::GrpcDoor;
 use crate::door::ext_authz_http::CheckDoor;
 use crate::door::forward_auth::ForwardAuthDoor;
 use crate::door::pages::{PageError, Pages};
@@ -152,13 +153,14 @@ impl Gateway {
         let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, Arc::clone(&clock));
         let answers =
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
-        let check_door = CheckDoor::new(&settings, Arc::clone(&answers));
-        let forward_auth_door = ForwardAuthDoor::new(&settings, answers, Arc::clone(&clock), Arc::clone(&entropy));
+        let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
+        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
+        let forward_auth = ForwardAuthDoor::new(&settings, answers, Arc::clone(&clock), Arc::clone(&entropy));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
         let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
         let others = Router::new()
-            .merge(forward_auth_door.router())
+            .merge(forward_auth.router())
             .merge(browser_door.router())
             .merge(keys::router(&settings, Arc::clone(&keyring)));
 
@@ -167,7 +169,7 @@ impl Gateway {
             main: listen(*main).await?,
             admin: listen(*admin).await?,
             tls: tls.as_ref().map(server::tls).transpose()?,
-            doors: Doors::new(check_door, others),
+            doors: Doors::new(http, grpc, others),
             sessions: Arc::clone(&sessions),
             refresher,
             housekeeping: Housekeeping::new(sessions, keyring, providers, Arc::clone(&metrics)),

@@ -89,6 +89,20 @@ impl Problem {
         }
     }
 
+    /// A check that cannot be read, so that nobody knows what passes if it does.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "unreadable",
+            title: "The request cannot be understood safely",
+            what: "What the proxy in front asks about it is not well-formed.".into(),
+            who: AtFault::Browser,
+            hint: "Check the address and the program that sent it.",
+            passing: false,
+        }
+    }
+
     /// A request that could not be decided a moment ago, and could be by now.
     #[must_use]
     pub fn overtaken() -> Self {
