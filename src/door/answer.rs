@@ -85,6 +85,11 @@ impl Answers {
         self.answer_within(door, question, ids.request_id()).instrument(span).await
     }
 
+    /// Counts a question that is refused before anybody looks at the request that it is about.
+    pub fn count_refused(&self, door: CheckDoor, reason: CheckReason) {
+        self.metrics.check(door, CheckVerdict::Refuse, reason, Duration::ZERO);
+    }
+
     /// What to say in the place of an allow that comes too late: the gateway has told the sender otherwise already.
     #[must_use]
     pub fn overtaken(&self, question: &Question<'_>) -> Response {

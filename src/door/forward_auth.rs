@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::config::Settings;
 use crate::cookie::Upstream;
 use crate::entropy::Entropy;
-use crate::metrics::CheckDoor as Door;
+use crate::metrics::{CheckDoor as Door, CheckReason};
 use crate::request_ids::RequestIds;
 
 /// Where proxies ask.
@@ -78,6 +78,7 @@ impl ForwardAuthDoor {
 
     async fn answer(&self, asked: &Parts) -> Response {
         if let Err(peer) = self.believes(asked) {
+            self.answers.count_refused(Door::ForwardAuth, CheckReason::UntrustedProxy);
             return self.problem(&Problem::untrusted_proxy(), asked, || self.warn_of(peer));
         }
         let caller = match Caller::of(asked.uri.query()) {
@@ -126,6 +127,7 @@ impl ForwardAuthDoor {
     }
 
     fn badly_asked(&self, what: String, asked: &Parts) -> Response {
+        self.answers.count_refused(Door::ForwardAuth, CheckReason::Unreadable);
         let problem = Problem::badly_asked(what);
         self.problem(&problem, asked, || tracing::warn!(reason = problem.what, "a proxy's question cannot be answered"))
     }

@@ -13,8 +13,8 @@ mod rc_token;
 
 mod admitted;
 mod both_doors;
-mod grpc;
 mod forward_auth;
+mod grpc;
 mod keys;
 mod providers;
 mod refusals;
