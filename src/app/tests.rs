@@ -75,6 +75,25 @@ async fn people_are_sent_to_a_page_and_programs_get_401_while_the_store_is_away(
 }
 
 #[tokio::test]
+async fn proxies_that_hand_on_a_503_get_one_while_the_store_is_away() {
+    let house = House::open().await;
+    let cookie = cookie(&house.other_sessions_cookie().await);
+    house.store.set_broken(true);
+    let told = "x-forwarded-method: GET\r\nx-forwarded-host: mesh.example.com\r\nx-forwarded-uri: /x\r\n";
+    for (door, status) in
+        [("/forward-auth", 503), ("/forward-auth?answer=401", 401), ("/forward-auth?answer=refusal", 503)]
+    {
+        let page = house.ask("GET", door, &format!("{told}{PAGE}{cookie}")).await;
+        assert_eq!((page.status, page.header("retry-after"), page.header("location")), (status, "5", ""), "{door}");
+        assert!(page.body.contains("Sessions are out of reach"), "{}", page.body);
+        let program = house.ask("GET", door, &format!("{told}accept: */*\r\n{cookie}")).await;
+        assert_eq!((program.status, program.header("retry-after")), (status, "5"), "{door}");
+    }
+    house.store.set_broken(false);
+    assert_eq!(house.ask("GET", "/forward-auth", &format!("{told}{PAGE}{cookie}")).await.status, 200);
+}
+
+#[tokio::test]
 async fn over_grpc_a_503_is_a_503_while_the_store_is_away() {
     let house = House::open().await;
     let (in_memory, only_in_store) = (house.cookie().await, house.other_sessions_cookie().await);

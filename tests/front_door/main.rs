@@ -16,6 +16,7 @@ mod rc_token;
 mod admitted;
 mod both_doors;
 mod corporate;
+mod forward_auth;
 mod grpc;
 mod keys;
 mod providers;

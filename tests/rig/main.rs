@@ -13,12 +13,14 @@ mod envoy;
 mod house;
 mod oidc_provider;
 mod part;
+mod proxy;
 mod wire;
 
 // What they are to show.
 mod anonymous;
 mod dev;
 mod grpc;
+mod forward_auth;
 mod headers;
 mod outages;
 mod provider_logout;
