@@ -28,6 +28,7 @@ ENVOY = os.environ["ENVOY"]
 COUNTERSIGN = os.environ["COUNTERSIGN"]
 KUBECONFORM = ROOT / "tests" / "tools" / "kubeconform-check"
 RELEASE, NAMESPACE = "gate", "countersign"
+CLUSTER = ("--namespace", NAMESPACE, "--kube-version", "1.30.0")
 
 good = sorted((VALUES / "good").glob("*.yaml"))
 refused = sorted((VALUES / "refused").glob("*.yaml"))
@@ -38,7 +39,7 @@ def run(*command, **options):
 
 
 def template(values, *more, chart=CHART):
-    return run(HELM, "template", RELEASE, chart, "--namespace", NAMESPACE, "--kube-version", "1.30.0", "-f", values, *more)
+    return run(HELM, "template", RELEASE, chart, *CLUSTER, "-f", values, *more)
 
 
 @cache
@@ -122,7 +123,7 @@ class Every(unittest.TestCase):
     def test_helm_has_nothing_to_complain_of(self):
         for values in good:
             with self.subTest(values.name):
-                done = run(HELM, "lint", "--strict", CHART, "--kube-version", "1.30.0", "--namespace", NAMESPACE, "-f", values)
+                done = run(HELM, "lint", "--strict", CHART, *CLUSTER, "-f", values)
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertNotIn("[WARNING]", done.stdout)
 
@@ -268,8 +269,15 @@ class Every(unittest.TestCase):
             with self.subTest(values.name):
                 pod = gateway_pod(values)["spec"]
                 mounts = {mount["mountPath"]: mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+                sources = next(one for one in pod["volumes"] if one["name"] == "etc")["projected"]["sources"]
+                items = [source["secret"].get("items") for source in sources if "secret" in source]
+                mounted = {item["path"] for some in items for item in some or []}
                 for file in files_of(config(values)):
-                    self.assertTrue(any(file.startswith(f"{path}/") or file == path for path in mounts), f"{file}: {mounts}")
+                    directory, name = os.path.split(file)
+                    if directory == "/etc/countersign":
+                        # A Secret without items may hold any file.
+                        self.assertTrue(name in mounted or None in items, f"{file}: {mounted}")
+                    self.assertTrue({directory, file} & set(mounts), f"{file}: {mounts}")
                 self.assertEqual(mounts[config(values).get("data_dir", "/var/lib/countersign")], "data")
                 lasting = [claim["metadata"]["name"] for claim in only(values, "StatefulSet")["spec"].get("volumeClaimTemplates", [])]
                 lasting += [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
@@ -366,6 +374,12 @@ class Single(unittest.TestCase):
         self.assertEqual(deny["spec"]["rules"][0]["to"], [{"operation": {"notPaths": own + rules}}])
         (custom,) = (one for one in of_kind(named("kubeflow"), "AuthorizationPolicy") if one["spec"]["action"] == "CUSTOM")
         self.assertEqual(custom["spec"]["rules"], [{}])
+
+    def test_policies_for_some_hosts_have_them_with_any_port_too(self):
+        hosts = ["kubeflow.example.com", "kubeflow.example.com:*", "lab.example.com", "lab.example.com:*"]
+        for policy in of_kind(named("existing-gateway"), "AuthorizationPolicy"):
+            self.assertEqual(policy["spec"]["rules"][0]["to"][0]["operation"]["hosts"], hosts)
+        self.assertEqual(len(of_kind(named("existing-gateway"), "AuthorizationPolicy")), 2)
 
     def test_envoy_runs_what_the_envoy_filter_puts_in(self):
         patch = check_filter(named("old-istio"))["spec"]["configPatches"][0]

@@ -130,6 +130,16 @@ imagePullSecrets:
 {{- list "content-type" "cache-control" "content-security-policy" "retry-after" "www-authenticate" "x-request-id" "location" "set-cookie" | toJson -}}
 {{- end -}}
 
+{{/* The hosts of the policies, with and without a port: a policy compares the header as it was sent. */}}
+{{- define "countersign.policyHosts" -}}
+{{- range .Values.istio.authorizationPolicy.hosts }}
+- {{ . | quote }}
+{{- if not (regexMatch ":|\\*" .) }}
+- {{ printf "%s:*" . | quote }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* The audiences of our tokens: the general ones, and those of rules. */}}
 {{- define "countersign.audiences" -}}
 {{- $token := default dict .Values.config.token -}}
