@@ -175,14 +175,17 @@ imagePullSecrets:
 {{/* The entry of `extensionProviders` in the mesh config. */}}
 {{- define "countersign.meshProvider" -}}
 - name: {{ .Values.istio.provider.name }}
-  envoyExtAuthzHttp:
+  {{- $http := eq .Values.istio.provider.protocol "http" }}
+  {{ ternary "envoyExtAuthzHttp" "envoyExtAuthzGrpc" $http }}:
     service: {{ include "countersign.host" . }}
-    port: {{ .Values.service.port }}
+    port: {{ ternary .Values.service.port .Values.service.grpcPort $http }}
     timeout: {{ .Values.istio.provider.timeout }}
     failOpen: false
     statusOnError: "503"
+    {{- if $http }}
     pathPrefix: {{ dig "paths" "check" "/check" .Values.config }}
     includeRequestHeadersInCheck: [{{ include "countersign.headersToCheck" . | fromJsonArray | join ", " }}]
     headersToUpstreamOnAllow: [{{ include "countersign.headersUpstream" . | fromJsonArray | join ", " }}]
     headersToDownstreamOnDeny: [{{ include "countersign.headersDownstream" . | fromJsonArray | join ", " }}]
+    {{- end }}
 {{- end -}}
