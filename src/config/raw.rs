@@ -1,6 +1,7 @@
 //! The configuration as the file spells it: typed, with every default, not yet judged. The comments here are the
 //! reference that `config schema` prints and `docs/configuration.md` lists.
 
+mod identity;
 mod provider;
 mod rule;
 mod secret;
@@ -10,7 +11,8 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(super) use provider::{ClientAuth, Identity, Provider, ResponseMode};
+pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
+pub(super) use provider::{ClientAuth, Provider, ResponseMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
 

@@ -3,6 +3,8 @@
 
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
+#[path = "../support/settings.rs"]
+mod settings;
 
 mod browser;
 mod house;
@@ -10,11 +12,13 @@ mod journal;
 mod rc_token;
 
 mod admitted;
+mod corporate;
 mod keys;
 mod providers;
 mod refusals;
 mod renewal;
 mod returning;
+mod rules;
 mod sessions;
 mod sign_in;
 mod sign_in_refused;
