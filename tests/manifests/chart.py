@@ -153,7 +153,7 @@ class Every(unittest.TestCase):
         for values in good:
             with self.subTest(values.name):
                 with tempfile.TemporaryDirectory() as directory:
-                    done = config_check(values, Path(directory))
+                    done = ask_countersign(values, Path(directory), "config", "check")
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
                 self.assertIn("the configuration is good", done.stdout)
 
@@ -339,6 +339,26 @@ class Single(unittest.TestCase):
         self.assertEqual(entry["includeRequestHeadersInCheck"], exact(ext_authz["allowed_headers"]))
         response = ext_authz["http_service"]["authorization_response"]
         self.assertEqual(entry["headersToDownstreamOnDeny"], exact(response["allowed_client_headers"]))
+
+    def test_the_doctor_finds_no_fault_with_the_chart_and_what_its_notes_say(self):
+        for name in ("kubeflow", "corporate", "other-paths-and-ports"):
+            with self.subTest(name), tempfile.TemporaryDirectory() as directory:
+                done = self.doctor(named(name), Path(directory), mesh_provider(named(name)))
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                self.assertNotIn("mesh-config-absent", done.stdout)
+        with tempfile.TemporaryDirectory() as directory:
+            entry = mesh_provider(named("kubeflow"))
+            entry["envoyExtAuthzHttp"]["headersToUpstreamOnAllow"].remove("kubeflow-userid")
+            done = self.doctor(named("kubeflow"), Path(directory), entry)
+            self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+
+    def doctor(self, values, directory, entry):
+        (directory / "rendered.yaml").write_text(text(values))
+        mesh = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"}}
+        mesh["data"] = {"mesh": yaml.safe_dump({"extensionProviders": [entry]})}
+        (directory / "mesh.yaml").write_text(yaml.safe_dump(mesh))
+        manifests = ("--manifests", directory / "rendered.yaml", "--manifests", directory / "mesh.yaml")
+        return ask_countersign(values, directory, "doctor", "--offline", *manifests)
 
     def test_the_mesh_may_ask_over_grpc(self):
         values = named("grpc")
@@ -636,7 +656,7 @@ def find(tree, key, value):
     return None
 
 
-def config_check(values, directory):
+def ask_countersign(values, directory, *question):
     """Asks Countersign about the rendered configuration, with the files that it names under `directory`."""
     main = next(one for one in of_kind(values, "ConfigMap") if "countersign.yaml" in one["data"])
     written = main["data"]["countersign.yaml"]
@@ -653,7 +673,7 @@ def config_check(values, directory):
     file.write_text(written)
     # Only what the pod would have.
     variables = {one["name"]: one.get("value", "a secret") for one in gateway_pod(values)["spec"]["containers"][0].get("env", [])}
-    return run(COUNTERSIGN, "config", "check", "--config", file, env=variables)
+    return run(COUNTERSIGN, *question, "--config", file, env=variables)
 
 
 def serve(directory):
