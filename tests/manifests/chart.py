@@ -14,7 +14,9 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+import urllib.request
 from functools import cache
 from pathlib import Path
 
@@ -85,13 +87,14 @@ def gateway_pod(values):
 
 @cache
 def notes(values):
-    """What `helm install` prints: helm shows it only to whoever has a cluster, so that it is rendered as an object here."""
+    """What `helm install` prints. Helm shows it to whoever has a cluster, so that it is rendered as an object here."""
     with tempfile.TemporaryDirectory() as directory:
         chart = Path(directory) / "countersign"
         shutil.copytree(CHART, chart)
         said = (chart / "templates" / "NOTES.txt").read_text()
         wrapped = (
-            f'{{{{- define "notes" -}}}}{said}{{{{- end -}}}}\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: notes}}\n'
+            f'{{{{- define "notes" -}}}}{said}{{{{- end -}}}}\n'
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: notes}\n"
             'data:\n  said: |\n    {{- include "notes" . | nindent 4 }}\n'
         )
         (chart / "templates" / "zz.yaml").write_text(wrapped)
@@ -235,13 +238,13 @@ class Every(unittest.TestCase):
                     self.assertEqual([port["port"] for port in main["ports"]], ["main"])
                     self.assertEqual([port["port"] for port in admin["ports"]], ["admin"])
                     gateway = written.get("ingressGateway", {}).get("podSelector", {}).get("matchLabels")
-                    labels = [peer.get("podSelector", {}).get("matchLabels") for peer in main["from"]]
+                    labels = labels_of(main["from"])
                     self.assertIn(gateway or {"istio": "ingressgateway"}, labels)
                     self.assertIn({"app": "istiod"}, labels)
                     for rule in policy["spec"]["ingress"]:
                         # An empty list, or an empty peer, would admit everybody.
                         self.assertTrue(rule["from"] and all(rule["from"]))
-                    self.assertNotIn({"app": "istiod"}, [peer.get("podSelector", {}).get("matchLabels") for peer in admin["from"]])
+                    self.assertNotIn({"app": "istiod"}, labels_of(admin["from"]))
         self.assertGreater(seen, 10)
 
     def test_services_lead_to_the_pod(self):
@@ -283,7 +286,8 @@ class Every(unittest.TestCase):
                         self.assertTrue(name in mounted or None in items, f"{file}: {mounted}")
                     self.assertTrue({directory, file} & set(mounts), f"{file}: {mounts}")
                 self.assertEqual(mounts[config(values).get("data_dir", "/var/lib/countersign")], "data")
-                lasting = [claim["metadata"]["name"] for claim in only(values, "StatefulSet")["spec"].get("volumeClaimTemplates", [])]
+                claims = only(values, "StatefulSet")["spec"].get("volumeClaimTemplates", [])
+                lasting = [claim["metadata"]["name"] for claim in claims]
                 lasting += [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
                 self.assertEqual(lasting, ["data"])
                 there = {volume["name"] for volume in pod["volumes"]} | set(lasting)
@@ -302,7 +306,8 @@ class Every(unittest.TestCase):
                     self.assertRegex(rule["jwksUri"], r"^https?://[^/]+\.svc\.[^/]+/(\.well-known/)?jwks\.json$")
                     header = token.get("header", "authorization")
                     self.assertEqual([one["name"] for one in rule["fromHeaders"]], [header])
-                    wanted = set(token.get("audience", ["mesh"])) | {a for r in written.get("rules", []) for a in r.get("audience", [])}
+                    of_rules = {audience for one in written.get("rules", []) for audience in one.get("audience", [])}
+                    wanted = set(token.get("audience", ["mesh"])) | of_rules
                     self.assertEqual(set(rule["audiences"]), wanted)
                 for policy in of_kind(values, "AuthorizationPolicy"):
                     provider = policy["spec"].get("provider", {}).get("name")
@@ -310,7 +315,8 @@ class Every(unittest.TestCase):
                         self.assertEqual(provider, mesh_provider(values)["name"])
                     else:
                         self.assertEqual(policy["spec"]["action"], "DENY")
-                        self.assertEqual(policy["spec"]["rules"][0]["from"], [{"source": {"notRequestPrincipals": ["*"]}}])
+                        sources = policy["spec"]["rules"][0]["from"]
+                        self.assertEqual(sources, [{"source": {"notRequestPrincipals": ["*"]}}])
         self.assertGreater(seen, 3)
 
 
@@ -413,7 +419,8 @@ class Single(unittest.TestCase):
         own = ["/oauth2/*", "/.well-known/jwks.json", "/.well-known/openid-configuration"]
         rules = ["/dex", "/dex/*", "/notebook", "/notebook/*"]
         self.assertEqual(deny["spec"]["rules"][0]["to"], [{"operation": {"notPaths": own + rules}}])
-        (custom,) = (one for one in of_kind(named("kubeflow"), "AuthorizationPolicy") if one["spec"]["action"] == "CUSTOM")
+        policies = of_kind(named("kubeflow"), "AuthorizationPolicy")
+        (custom,) = (one for one in policies if one["spec"]["action"] == "CUSTOM")
         self.assertEqual(custom["spec"]["rules"], [{}])
 
     def test_policies_for_some_hosts_have_them_with_any_port_too(self):
@@ -427,14 +434,13 @@ class Single(unittest.TestCase):
         name = patch["match"]["listener"]["filterChain"]["filter"]["name"]
         self.assertEqual(name, "envoy.filters.network.http_connection_manager")
         self.assertEqual(patch["patch"]["operation"], "INSERT_BEFORE")
-        manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+        types = "type.googleapis.com/envoy.extensions.filters"
+        manager = f"{types}.network.http_connection_manager.v3.HttpConnectionManager"
         router = {
             "name": "envoy.filters.http.router",
-            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+            "typed_config": {"@type": f"{types}.http.router.v3.Router"},
         }
-        bound = next(
-            one for one in of_kind(named("kubeflow"), "EnvoyFilter") if one["metadata"]["name"].endswith("-stream-duration")
-        )
+        bound = only(named("kubeflow"), "EnvoyFilter")
         merged = bound["spec"]["configPatches"][0]["patch"]["value"]["typed_config"]
         self.assertEqual(merged["@type"], manager)
         filters = [patch["patch"]["value"], router]
@@ -504,15 +510,18 @@ class Single(unittest.TestCase):
     def test_the_monitor_finds_the_port(self):
         monitor, pod = only(named("metrics"), "PodMonitor")["spec"], gateway_pod(named("metrics"))
         self.assertLessEqual(monitor["selector"]["matchLabels"].items(), pod["metadata"]["labels"].items())
-        self.assertIn(monitor["podMetricsEndpoints"][0]["port"], [port["name"] for port in pod["spec"]["containers"][0]["ports"]])
+        ports = [port["name"] for port in pod["spec"]["containers"][0]["ports"]]
+        self.assertIn(monitor["podMetricsEndpoints"][0]["port"], ports)
         monitor = only(named("service-monitor"), "ServiceMonitor")["spec"]
         wanted = monitor["selector"]["matchLabels"].items()
-        (service,) = (one for one in of_kind(named("service-monitor"), "Service") if wanted <= one["metadata"]["labels"].items())
+        services = of_kind(named("service-monitor"), "Service")
+        (service,) = (one for one in services if wanted <= one["metadata"]["labels"].items())
         self.assertEqual([port["name"] for port in service["spec"]["ports"]], [monitor["endpoints"][0]["port"]])
 
     def test_the_dashboard_asks_for_what_is_counted(self):
         (found,) = (one for one in of_kind(named("metrics"), "ConfigMap") if "countersign.json" in one["data"])
-        self.assertEqual((found["metadata"]["namespace"], found["metadata"]["labels"]["grafana_dashboard"]), ("grafana", "1"))
+        self.assertEqual(found["metadata"]["namespace"], "grafana")
+        self.assertEqual(found["metadata"]["labels"]["grafana_dashboard"], "1")
         dashboard = json.loads(found["data"]["countersign.json"])
         asked = set(re.findall(r"\bcountersign_\w+", json.dumps([panel["targets"] for panel in dashboard["panels"]])))
         operations = (ROOT / "docs" / "operations.md").read_text()
@@ -585,7 +594,7 @@ class HelmTest(unittest.TestCase):
         self.assertEqual(environment["MAIN"], host.format("") + "/9000")
         self.assertEqual(environment["ADMIN"], host.format("-admin") + "/9001")
         with tempfile.TemporaryDirectory() as directory:
-            main, admin, process = serve(Path(directory))
+            main, admin, process = serve(named("minimal"), Path(directory))
             try:
                 environment |= {"MAIN": f"127.0.0.1/{main}", "ADMIN": f"127.0.0.1/{admin}", "PATH": os.environ["PATH"]}
                 done = run(*container["command"], env=environment)
@@ -599,6 +608,28 @@ class HelmTest(unittest.TestCase):
             done = run(*container["command"][:-1], script, env=environment)
             self.assertEqual(done.returncode, 1)
             self.assertIn("not good: /readyz", done.stdout)
+
+
+    def test_keys_made_as_the_readme_says_are_the_ones_that_are_published(self):
+        with tempfile.TemporaryDirectory() as directory:
+            home = Path(directory)
+            done = run(COUNTERSIGN, "keys", "init", "--dir", home / "made")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            (made,) = (home / "made").iterdir()
+            # As Kubernetes mounts a Secret: links to what the group may read.
+            (home / "keys" / "..data").mkdir(parents=True)
+            shutil.move(made, home / "keys" / "..data" / made.name)
+            (home / "keys" / "..data" / made.name).chmod(0o440)
+            (home / "keys" / made.name).symlink_to(Path("..data", made.name))
+            (home / "session-key").write_text(run(COUNTERSIGN, "session-keys", "init").stdout)
+            (home / "session-key").chmod(0o440)
+            main, _, process = serve(named("own-keys"), home)
+            try:
+                published = wait_for(f"http://127.0.0.1:{main}/.well-known/jwks.json", process)
+            finally:
+                process.kill()
+                process.wait()
+            self.assertEqual([key["kid"] for key in json.loads(published)["keys"]], [made.stem])
 
 
 class Refused(unittest.TestCase):
@@ -624,6 +655,10 @@ class Refused(unittest.TestCase):
 
 def only_selector(values):
     return only(values, "StatefulSet")["spec"]["selector"]["matchLabels"]
+
+
+def labels_of(peers):
+    return [peer.get("podSelector", {}).get("matchLabels") for peer in peers]
 
 
 def seconds(duration):
@@ -672,22 +707,39 @@ def ask_countersign(values, directory, *question):
     file = directory / "countersign.yaml"
     file.write_text(written)
     # Only what the pod would have.
-    variables = {one["name"]: one.get("value", "a secret") for one in gateway_pod(values)["spec"]["containers"][0].get("env", [])}
+    written_there = gateway_pod(values)["spec"]["containers"][0].get("env", [])
+    variables = {one["name"]: one.get("value", "a secret") for one in written_there}
     return run(COUNTERSIGN, *question, "--config", file, env=variables)
 
 
-def serve(directory):
-    """A Countersign with the rendered configuration and a directory and ports of its own."""
-    written = config(named("minimal"))
+def serve(values, directory):
+    """A Countersign with the rendered configuration, and with files and ports of its own."""
+    written = config(values)
+    places = {"token": {"dir": str(directory / "keys")}, "session": [{"file": str(directory / "session-key")}]}
+    for section, place in places.items():
+        if section in written:
+            written[section]["keys"] = place
     main, admin = free_port(), free_port()
     (directory / "client-secret").write_text("a secret")
     (directory / "client-secret").chmod(0o600)
-    written["providers"][0] |= {"issuer": "http://127.0.0.1:9", "client_secret": {"file": str(directory / "client-secret")}}
-    written |= {"listen": {"main": f"127.0.0.1:{main}", "admin": f"127.0.0.1:{admin}"}, "data_dir": str(directory / "data")}
+    secret = {"file": str(directory / "client-secret")}
+    written["providers"][0] |= {"issuer": "http://127.0.0.1:9", "client_secret": secret}
+    written["listen"] = {"main": f"127.0.0.1:{main}", "admin": f"127.0.0.1:{admin}"}
+    written["data_dir"] = str(directory / "data")
     file = directory / "countersign.yaml"
     file.write_text(yaml.safe_dump(written))
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": {}}
     return main, admin, subprocess.Popen([COUNTERSIGN, "serve", "--config", str(file)], **quiet)
+
+
+def wait_for(address, process):
+    while process.poll() is None:
+        try:
+            with urllib.request.urlopen(address, timeout=10) as answer:
+                return answer.read()
+        except OSError:
+            time.sleep(0.05)
+    raise AssertionError("Countersign has ended by itself")
 
 
 def free_port():

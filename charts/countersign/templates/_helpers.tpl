@@ -64,6 +64,20 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* countersign.literalSecrets: list of a place's name and what is there; the places of secrets that are written out. */}}
+{{- define "countersign.literalSecrets" -}}
+{{- $place := first . -}}{{- $value := last . -}}
+{{- if kindIs "map" $value -}}
+{{- range $key, $inner := $value -}}
+{{- if and (kindIs "string" $inner) (regexMatch "(secret|password)$" $key) }}
+{{ $place }}.{{ $key }}
+{{- else }}{{ include "countersign.literalSecrets" (list (printf "%s.%s" $place $key) $inner) }}{{ end -}}
+{{- end -}}
+{{- else if kindIs "slice" $value -}}
+{{- range $index, $inner := $value }}{{ include "countersign.literalSecrets" (list (printf "%s[%d]" $place $index) $inner) }}{{ end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The ports and the directory that the configuration names, or Countersign's defaults. */}}
 {{- define "countersign.mainPort" -}}
 {{- dig "listen" "main" "0.0.0.0:9000" .Values.config | toString | splitList ":" | last -}}
