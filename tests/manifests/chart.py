@@ -544,7 +544,6 @@ class Single(unittest.TestCase):
             (chart / "values.schema.json").unlink()
             for autoscaling in (False, True):
                 values["autoscaling"] = {"enabled": autoscaling}
-                values["persistence"] = {"enabled": False}
                 file = Path(directory) / f"values-{autoscaling}.yaml"
                 file.write_text(yaml.safe_dump(values))
                 rendered = template(file, chart=chart)
@@ -558,7 +557,10 @@ class Single(unittest.TestCase):
                 self.assertEqual((kinds.count("StatefulSet"), kinds.count("Deployment")), (0, 1))
                 deployment = found[kinds.index("Deployment")]["spec"]
                 self.assertEqual(deployment.get("replicas"), None if autoscaling else 3)
-                spread = deployment["template"]["spec"]["topologySpreadConstraints"]
+                pod = deployment["template"]["spec"]
+                mounted = {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
+                self.assertEqual(mounted, {volume["name"] for volume in pod["volumes"]})
+                spread = pod["topologySpreadConstraints"]
                 keys = [one["topologyKey"] for one in spread]
                 self.assertEqual(keys, ["topology.kubernetes.io/zone", "kubernetes.io/hostname"])
 
@@ -589,6 +591,9 @@ class HelmTest(unittest.TestCase):
         pod = only(named("minimal"), "Pod")
         (container,) = pod["spec"]["containers"]
         self.assertEqual(pod["metadata"]["annotations"]["helm.sh/hook"], "test")
+        # The image has a bash, then.
+        last_stage = re.findall(r"^FROM (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[-1]
+        self.assertRegex(last_stage, r"^debian:")
         environment = {one["name"]: one["value"] for one in container["env"]}
         host = f"gate-countersign{'{}'}.countersign.svc.cluster.local"
         self.assertEqual(environment["MAIN"], host.format("") + "/9000")

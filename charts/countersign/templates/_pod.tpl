@@ -80,7 +80,8 @@ spec:
         {{- if .Values.keys.existingSecret }}
         - {name: keys, mountPath: /etc/countersign-keys, readOnly: true}
         {{- end }}
-        {{- if .Values.persistence.enabled }}
+        {{- /* A Deployment's pods have a directory only if they share one. */}}
+        {{- if and .Values.persistence.enabled (or (eq .Values.workload "StatefulSet") .Values.persistence.existingClaim) }}
         - {name: data, mountPath: {{ include "countersign.dataDir" . | quote }}}
         {{- end }}
         {{- with .Values.extraVolumeMounts }}
