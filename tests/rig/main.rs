@@ -10,14 +10,21 @@ mod countersign;
 mod dex;
 mod envoy;
 mod house;
+mod istiod;
+mod manifests;
+mod mesh;
+mod names;
 mod oidc_provider;
 mod part;
+mod proxy;
+mod sidecar;
 mod wire;
 
 // What they are to show.
 mod anonymous;
 mod dev;
 mod headers;
+mod istio;
 mod outages;
 mod provider_logout;
 mod renewal;

@@ -1,0 +1,166 @@
+//! A mesh: real istiod over the manifests that ship, Envoy as it configures them, Countersign, Dex and a workload. What a
+//! cluster would add, and nothing more, is written here: which Services there are, and where the workload's own routes lead.
+
+use serde_json::{Value, json};
+
+use crate::backend::Backend;
+use crate::browser::Browser;
+use crate::countersign::Countersign;
+use crate::dex::Dex;
+use crate::istiod::{Istiod, ROOT};
+use crate::manifests::Manifests;
+use crate::names::Names;
+use crate::part::{eventually, free_port};
+use crate::proxy::{GATEWAY_ADDRESS, Proxy};
+use crate::wire::{self, Answer};
+
+/// The mesh with its gateway.
+pub(crate) struct Mesh {
+    pub(crate) front: u16,
+    pub(crate) istiod: Istiod,
+    pub(crate) gateway: Proxy,
+    // Held for as long as the mesh stands.
+    _backend: Backend,
+    _countersign: Countersign,
+    _dex: Dex,
+    _names: Names,
+}
+
+/// What makes a mesh.
+pub(crate) struct Plan<'a> {
+    /// The manifests under test, with Countersign's config among them.
+    pub(crate) manifests: &'a Manifests,
+    /// Further manifests, as text.
+    pub(crate) further: Vec<String>,
+    /// The workload behind everything.
+    pub(crate) backend: Backend,
+    /// The mesh config's extension providers.
+    pub(crate) providers: Value,
+    /// Where the manifests have Countersign: `countersign.countersign`, Service and namespace.
+    pub(crate) countersign: &'a str,
+}
+
+impl Mesh {
+    /// Builds one, and waits until its gateway asks Countersign.
+    pub(crate) async fn build(plan: Plan<'_>) -> Self {
+        let (front, main) = (free_port(), free_port());
+        let origin = format!("http://localhost:{front}");
+        let dex = Dex::start(&format!("{origin}/oauth2/callback")).await;
+        let host = format!("{}.svc.cluster.local", plan.countersign);
+        let names = Names::start(&[(&*format!("{host}:9000"), main)]).await;
+        let variables = [
+            ("COUNTERSIGN_PUBLIC_URL", origin),
+            ("COUNTERSIGN_PROVIDERS__0__ISSUER", dex.issuer()),
+            ("COUNTERSIGN_EGRESS__PROXY", format!("http://127.0.0.1:{}", names.port())),
+            ("COUNTERSIGN_EGRESS__NO_PROXY", "127.0.0.1".to_owned()),
+        ];
+        let countersign = Countersign::with_config(plan.manifests.countersign(), main, &variables).await;
+
+        let labels = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
+        let mut manifests = vec![plan.manifests.text()];
+        manifests.extend(plan.further);
+        manifests.push(objects(&[
+            labelled(service("istio-ingressgateway", ROOT, GATEWAY_ADDRESS, &[("http2", 80, front)]), &labels),
+            service(
+                "countersign",
+                namespace_of(plan.countersign),
+                "127.0.0.1",
+                &[("http", 9000, main), ("grpc", 9002, main)],
+            ),
+            service("workload", "workloads", "127.0.0.1", &[("http", 80, plan.backend.port())]),
+        ]));
+        let istiod = Istiod::start(&manifests, &plan.providers, names.port()).await;
+        let gateway = Proxy::gateway(&istiod, &labels, front).await;
+        let mesh = Self {
+            front,
+            istiod,
+            gateway,
+            _backend: plan.backend,
+            _countersign: countersign,
+            _dex: dex,
+            _names: names,
+        };
+        mesh.await_checks().await;
+        mesh
+    }
+
+    /// The address of a path, as browsers see it.
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("http://localhost:{}{path}", self.front)
+    }
+
+    /// A request through the gateway with these header lines.
+    pub(crate) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+        wire::get(self.front, target, headers).await
+    }
+
+    /// A browser in which somebody has signed in, standing at `path`.
+    pub(crate) async fn signed_in(&self, name: &str, path: &str) -> Browser {
+        let browser = Browser::open().await;
+        browser.go(&self.at(path)).await;
+        browser.sign_in_at_dex(name).await;
+        browser.arrives(&self.at(path)).await;
+        browser
+    }
+
+    /// Until Countersign is asked.
+    async fn await_checks(&self) {
+        eventually("a check by the gateway", || async {
+            let answer = self.get("/anything", &[("Accept", "application/json")]).await;
+            if answer.status == 401 { Ok(()) } else { Err(format!("{answer:?}\n{}", self.gateway.log())) }
+        })
+        .await;
+    }
+}
+
+/// A Kubernetes Service, as far as a mesh without a cluster can know one: ports with their name, number and target.
+pub(crate) fn service(name: &str, namespace: &str, address: &str, ports: &[(&str, u16, u16)]) -> Value {
+    let ports: Vec<Value> = ports
+        .iter()
+        .map(|(port, number, target)| {
+            let protocol = match *port {
+                "http2" => "HTTP2",
+                "grpc" => "GRPC",
+                "https" => "HTTPS",
+                _ => "HTTP",
+            };
+            json!({"name": port, "number": number, "protocol": protocol, "targetPort": target})
+        })
+        .collect();
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "ServiceEntry",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "hosts": [format!("{name}.{namespace}.svc.cluster.local")], "location": "MESH_INTERNAL",
+            "resolution": "STATIC", "ports": ports, "endpoints": [{"address": address}],
+        },
+    })
+}
+
+/// The same, of pods with these labels: istiod believes what it reads of an address rather than what a proxy says there.
+pub(crate) fn labelled(mut service: Value, labels: &Value) -> Value {
+    service["spec"]["endpoints"][0]["labels"] = labels.clone();
+    service
+}
+
+/// Objects as one text.
+pub(crate) fn objects(objects: &[Value]) -> String {
+    // JSON is YAML.
+    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+}
+
+/// A VirtualService with one route for a prefix, as users write them for their workloads.
+pub(crate) fn route(name: &str, gateway: &str, prefix: &str, host: &str) -> Value {
+    json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+        "metadata": {"name": name, "namespace": ROOT},
+        "spec": {"gateways": [gateway], "hosts": ["*"], "http": [{
+            "match": [{"uri": {"prefix": prefix}}],
+            "route": [{"destination": {"host": format!("{host}.svc.cluster.local"), "port": {"number": 80}}}],
+        }]},
+    })
+}
+
+fn namespace_of(service: &str) -> &str {
+    service.split_once('.').expect("a Service and a namespace").1
+}
