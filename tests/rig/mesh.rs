@@ -146,10 +146,10 @@ pub(crate) fn labelled(mut service: Value, labels: &Value) -> Value {
 /// Objects as one text.
 pub(crate) fn objects(objects: &[Value]) -> String {
     // JSON is YAML.
-    objects.iter().map(|object| format!("---\n{object}\n")).collect()
+    objects.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n---\n")
 }
 
-/// A VirtualService with one route for a prefix, as users write them for their workloads.
+/// A `VirtualService` with one route for a prefix, as users write them for their workloads.
 pub(crate) fn route(name: &str, gateway: &str, prefix: &str, host: &str) -> Value {
     json!({
         "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",

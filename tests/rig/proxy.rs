@@ -57,9 +57,9 @@ impl Proxy {
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
         command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
         command.args(["--file-flush-interval-msec", "50"]).env_clear();
-        let mut part = Part::start("envoy by istiod", folder, &mut command);
-        part.await_ready(|| accepts(port)).await;
-        Self { part }
+        let mut envoy = Part::start("envoy by istiod", folder, &mut command);
+        envoy.await_ready(|| accepts(port)).await;
+        Self { part: envoy }
     }
 
     /// Everything it has printed: its access log, and what it warns of.
