@@ -4,9 +4,11 @@ use serde_json::json;
 
 use crate::backend::Backend;
 use crate::browser::Browser;
+use crate::dex::Dex;
 use crate::headers::FORGED;
 use crate::manifests::{Manifests, extension_providers};
-use crate::mesh::{Mesh, Plan, objects, route};
+use crate::mesh::{Mesh, Plan, objects, origin, route};
+use crate::part::free_port;
 use crate::proxy::Proxy;
 use crate::sidecar::Workload;
 use crate::wire;
@@ -41,7 +43,7 @@ async fn lets_in_whom_countersign_names(example: &Example) {
     let cookie = ann.cookie_header().await;
     let bob = mesh.signed_in("bob", "/app").await.cookie_header().await;
 
-    nothing_forged_passes(mesh, &cookie).await;
+    nothing_forged_passes(mesh, &cookie, &["/app"], &["/public/page"]).await;
     groups_and_names_decide(mesh, &cookie, &bob).await;
     a_sidecar_believes_only_its_own_tokens(example, &for_the_mesh, &cookie).await;
 
@@ -71,14 +73,17 @@ async fn nobody_signed_in_gets_nowhere(mesh: &Mesh) {
     assert_eq!(socket.status, 401, "{socket:?}");
 }
 
-async fn nothing_forged_passes(mesh: &Mesh, cookie: &str) {
+/// Of what Ann's client forges beside her cookie, nothing reaches these paths, and on public ones her own name neither.
+pub(crate) async fn nothing_forged_passes(mesh: &Mesh, cookie: &str, private: &[&str], public: &[&str]) {
     // Who somebody is, in every spelling. The rest of the list is Envoy's own business, not Istio's default.
     let is_ours =
         |name: &str| ["kubeflow", "txn", "authorization", "x-envoy-auth"].iter().any(|it| name.starts_with(it));
     let forged: Vec<_> = FORGED.into_iter().filter(|(name, _)| is_ours(&name.to_ascii_lowercase())).collect();
     assert!(forged.len() > 12, "{forged:?}");
     let cookie = format!("theme=dark; {cookie}");
-    for (target, signed_in) in [("/app", true), ("/public/page", true), ("/public/page", false)] {
+    let cases = private.iter().map(|target| (target, true, vec!["ann@example.com"]));
+    let public = public.iter().flat_map(|target| [(target, true, vec![]), (target, false, vec![])]);
+    for (target, signed_in, names) in cases.chain(public) {
         let mut headers = forged.clone();
         if signed_in {
             headers.push(("Cookie", &cookie));
@@ -88,7 +93,6 @@ async fn nothing_forged_passes(mesh: &Mesh, cookie: &str) {
         let received = answer.received();
         assert!(!answer.body.contains("evil"), "{target}: {received:?}");
         assert_eq!(received.all("cookie"), if signed_in { vec!["theme=dark"] } else { vec![] }, "{target}");
-        let names = if target == "/app" { vec!["ann@example.com"] } else { vec![] };
         assert_eq!(received.all("kubeflow-userid"), names, "{target}");
     }
 }
@@ -143,13 +147,18 @@ impl Example {
         ];
         own.extend(reports.objects(backend.port()));
         own.extend(notebook.objects(backend.port()));
-        let workloads = Manifests::of("examples/istio/workloads");
+        let (example, workloads) = (Manifests::of("examples/istio"), Manifests::of("examples/istio/workloads"));
+        let front = free_port();
+        let dex = Dex::start(&format!("{}/oauth2/callback", origin(front))).await;
         let mesh = Mesh::build(Plan {
-            manifests: &Manifests::of("examples/istio"),
-            further: vec![workloads.text(), objects(&own)],
-            backend,
+            front,
+            manifests: vec![example.text(), workloads.text(), objects(&own)],
             providers: extension_providers(providers),
-            countersign: "countersign.countersign",
+            config: example.countersign(),
+            variables: vec![("COUNTERSIGN_PROVIDERS__0__ISSUER", dex.issuer())],
+            countersign: ("countersign.countersign", 9000),
+            dex,
+            backend,
         })
         .await;
         let sidecars = [reports.start(&mesh.istiod).await, notebook.start(&mesh.istiod).await];

@@ -25,6 +25,7 @@ mod anonymous;
 mod dev;
 mod headers;
 mod istio;
+mod kubeflow;
 mod outages;
 mod provider_logout;
 mod renewal;

@@ -8,7 +8,6 @@ use crate::browser::Browser;
 use crate::countersign::Countersign;
 use crate::dex::Dex;
 use crate::istiod::{Istiod, ROOT};
-use crate::manifests::Manifests;
 use crate::names::Names;
 use crate::part::{eventually, free_port};
 use crate::proxy::{GATEWAY_ADDRESS, Proxy};
@@ -28,46 +27,45 @@ pub(crate) struct Mesh {
 
 /// What makes a mesh.
 pub(crate) struct Plan<'a> {
-    /// The manifests under test, with Countersign's config among them.
-    pub(crate) manifests: &'a Manifests,
-    /// Further manifests, as text.
-    pub(crate) further: Vec<String>,
-    /// The workload behind everything.
-    pub(crate) backend: Backend,
+    /// The gateway's port 80, as browsers see it.
+    pub(crate) front: u16,
+    /// The manifests under test, and what they lack to be tried.
+    pub(crate) manifests: Vec<String>,
     /// The mesh config's extension providers.
     pub(crate) providers: Value,
-    /// Where the manifests have Countersign: `countersign.countersign`, Service and namespace.
-    pub(crate) countersign: &'a str,
+    /// Countersign's config file.
+    pub(crate) config: &'a str,
+    /// What is different here.
+    pub(crate) variables: Vec<(&'static str, String)>,
+    /// Where the manifests have Countersign: `countersign.countersign`, Service and namespace, and its port for HTTP.
+    pub(crate) countersign: (&'a str, u16),
+    /// The provider.
+    pub(crate) dex: Dex,
+    /// The workload behind everything: `workload.workloads`.
+    pub(crate) backend: Backend,
 }
 
 impl Mesh {
     /// Builds one, and waits until its gateway asks Countersign.
     pub(crate) async fn build(plan: Plan<'_>) -> Self {
-        let (front, main) = (free_port(), free_port());
-        let origin = format!("http://localhost:{front}");
-        let dex = Dex::start(&format!("{origin}/oauth2/callback")).await;
-        let host = format!("{}.svc.cluster.local", plan.countersign);
-        let names = Names::start(&[(&*format!("{host}:9000"), main)]).await;
-        let variables = [
-            ("COUNTERSIGN_PUBLIC_URL", origin),
-            ("COUNTERSIGN_PROVIDERS__0__ISSUER", dex.issuer()),
+        let Plan { front, mut manifests, mut variables, countersign: (service_name, port), .. } = plan;
+        let main = free_port();
+        let host = format!("{service_name}.svc.cluster.local:{port}");
+        let names = Names::start(&[(&*host, main), ("dex.auth.svc.cluster.local:5556", plan.dex.port())]).await;
+        variables.extend([
+            ("COUNTERSIGN_PUBLIC_URL", origin(front)),
             ("COUNTERSIGN_EGRESS__PROXY", format!("http://127.0.0.1:{}", names.port())),
             ("COUNTERSIGN_EGRESS__NO_PROXY", "127.0.0.1".to_owned()),
-        ];
-        let countersign = Countersign::with_config(plan.manifests.countersign(), main, &variables).await;
+        ]);
+        let countersign = Countersign::with_config(plan.config, main, &variables).await;
 
         let labels = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
-        let mut manifests = vec![plan.manifests.text()];
-        manifests.extend(plan.further);
+        let (name, namespace) = service_name.split_once('.').expect("a Service and a namespace");
         manifests.push(objects(&[
             labelled(service("istio-ingressgateway", ROOT, GATEWAY_ADDRESS, &[("http2", 80, front)]), &labels),
-            service(
-                "countersign",
-                namespace_of(plan.countersign),
-                "127.0.0.1",
-                &[("http", 9000, main), ("grpc", 9002, main)],
-            ),
+            service(name, namespace, "127.0.0.1", &[("http", port, main), ("grpc", 9002, main)]),
             service("workload", "workloads", "127.0.0.1", &[("http", 80, plan.backend.port())]),
+            service("dex", "auth", "127.0.0.1", &[("http", 5556, plan.dex.port())]),
         ]));
         let istiod = Istiod::start(&manifests, &plan.providers, names.port()).await;
         let gateway = Proxy::gateway(&istiod, &labels, front).await;
@@ -77,7 +75,7 @@ impl Mesh {
             gateway,
             _backend: plan.backend,
             _countersign: countersign,
-            _dex: dex,
+            _dex: plan.dex,
             _names: names,
         };
         mesh.await_checks().await;
@@ -86,7 +84,7 @@ impl Mesh {
 
     /// The address of a path, as browsers see it.
     pub(crate) fn at(&self, path: &str) -> String {
-        format!("http://localhost:{}{path}", self.front)
+        format!("{}{path}", origin(self.front))
     }
 
     /// A request through the gateway with these header lines.
@@ -107,7 +105,11 @@ impl Mesh {
     async fn await_checks(&self) {
         eventually("a check by the gateway", || async {
             let answer = self.get("/anything", &[("Accept", "application/json")]).await;
-            if answer.status == 401 { Ok(()) } else { Err(format!("{answer:?}\n{}", self.gateway.log())) }
+            if answer.body.contains("/oauth2/start") {
+                Ok(())
+            } else {
+                Err(format!("{answer:?}\n{}", self.gateway.log()))
+            }
         })
         .await;
     }
@@ -161,6 +163,7 @@ pub(crate) fn route(name: &str, gateway: &str, prefix: &str, host: &str) -> Valu
     })
 }
 
-fn namespace_of(service: &str) -> &str {
-    service.split_once('.').expect("a Service and a namespace").1
+/// What people type where the gateway listens at this port.
+pub(crate) fn origin(front: u16) -> String {
+    format!("http://localhost:{front}")
 }
