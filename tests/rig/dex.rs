@@ -31,7 +31,7 @@ impl Dex {
         Self::start_as(port, format!("http://127.0.0.1:{port}/dex"), client).await
     }
 
-    /// Starts one as Kubeflow has it: by this `config.yaml` of its ConfigMap `dex`, except that its people are ours.
+    /// Starts one as Kubeflow has it: by this `config.yaml` of its config map `dex`, except that its people are ours.
     pub(crate) async fn of_kubeflow(config: &Value) -> Self {
         let issuer = config["issuer"].as_str().expect("an issuer").to_owned();
         let mut client = config["staticClients"][0].clone();
