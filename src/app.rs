@@ -15,7 +15,9 @@ use crate::check::Check;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Listen, Settings, ShutdownSettings};
 use crate::door::admin::{self, AdminState, Readiness};
+use crate::door::answer::Answers;
 use crate::door::browser::BrowserDoor;
+use crate::door::ext_authz_grpc::GrpcDoor;
 use crate::door::ext_authz_http::CheckDoor;
 use crate::door::pages::{PageError, Pages};
 use crate::door::{Doors, keys};
@@ -148,8 +150,10 @@ impl Gateway {
             Arc::clone(&metrics),
         );
         let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, Arc::clone(&clock));
-        let check_door =
-            CheckDoor::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy));
+        let answers =
+            Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
+        let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
+        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(answers));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
         let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
@@ -160,7 +164,7 @@ impl Gateway {
             main: listen(*main).await?,
             admin: listen(*admin).await?,
             tls: tls.as_ref().map(server::tls).transpose()?,
-            doors: Doors::new(check_door, others),
+            doors: Doors::new(http, grpc, others),
             sessions: Arc::clone(&sessions),
             refresher,
             housekeeping: Housekeeping::new(sessions, keyring, providers, Arc::clone(&metrics)),

@@ -7,9 +7,9 @@ use std::time::Duration;
 use countersign::app::Gateway;
 use countersign::clock::{SystemClock, UnixTime};
 use countersign::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
-    LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
-    TokenSettings, Unauthenticated,
+    Access, Admit, Challenge, ClientAuth, CookieSettings, DoorSettings, EgressSettings, IdentityField,
+    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
+    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
 };
 use countersign::cookie::CookieNames;
 use countersign::entropy::SystemEntropy;
@@ -115,6 +115,7 @@ fn settings(data_dir: &Path) -> Settings {
         public_url: url("https://mesh.example.com"),
         hosts: Vec::new(),
         listen: Listen { main: loopback, admin: loopback, tls: None },
+        doors: DoorSettings::default(),
         data_dir: data_dir.to_owned(),
         providers: vec![provider],
         session: SessionSettings {

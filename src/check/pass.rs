@@ -7,11 +7,12 @@ use quick_cache::sync::Cache;
 
 use super::headers::OwnedHeaders;
 use crate::clock::UnixTime;
+use crate::identity::{Groups, UserId};
 use crate::mint::{Context, Mint, MintError};
 use crate::rules::Rule;
 use crate::session::{Live, Revision, StoreKey};
 
-/// How many passes are kept, at most; each is some two kilobytes.
+/// How many passes are kept, at most; each is some two or three kilobytes.
 const CAPACITY: usize = 50_000;
 
 /// The headers of an admitted request.
@@ -22,8 +23,22 @@ pub struct Pass {
     remove_with_cookie: HeaderValue,
     sets_token: bool,
     keeps_authorization: bool,
+    whom: Option<Whom>,
     revision: Option<Revision>,
     fresh_until: UnixTime,
+}
+
+/// Whom a pass is for, as a gateway may note it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whom {
+    /// The user.
+    pub user: UserId,
+    /// Their groups.
+    pub groups: Groups,
+    /// The session's pseudonym, which the RC token carries too.
+    pub sid: String,
+    /// The rule that admits them.
+    pub rule: String,
 }
 
 impl Pass {
@@ -37,6 +52,12 @@ impl Pass {
     #[must_use]
     pub const fn remove(&self, cookie: bool) -> &HeaderValue {
         if cookie { &self.remove_with_cookie } else { &self.remove }
+    }
+
+    /// Whom it is for, if anybody in particular.
+    #[must_use]
+    pub const fn whom(&self) -> Option<&Whom> {
+        self.whom.as_ref()
     }
 
     /// Whether an RC token is among them.
@@ -57,6 +78,7 @@ impl Pass {
             remove_with_cookie: owned.removal(&[], keeps_authorization, true),
             sets_token: false,
             keeps_authorization,
+            whom: None,
             revision: None,
             fresh_until: UnixTime::MAX,
         }
@@ -77,12 +99,16 @@ impl Pass {
         }
         let keep = rule.keep_authorization;
         let (remove, remove_with_cookie) = (owned.removal(&set, keep, false), owned.removal(&set, keep, true));
+        let identity = &session.identity;
+        let (user, groups) = (identity.user.clone(), identity.groups.clone());
+        let whom = Whom { user, groups, sid: session.sid.clone(), rule: rule.name().to_owned() };
         Ok(Self {
             set,
             remove,
             remove_with_cookie,
             sets_token,
             keeps_authorization: keep,
+            whom: Some(whom),
             revision: Some(live.revision),
             fresh_until,
         })

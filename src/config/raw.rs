@@ -1,6 +1,7 @@
 //! The configuration as the file spells it: typed, with every default, not yet judged. The comments here are the
 //! reference that `config schema` prints and `docs/configuration.md` lists.
 
+mod doors;
 mod provider;
 mod rule;
 mod secret;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use doors::Doors;
 pub(super) use provider::{ClientAuth, Identity, Provider, ResponseMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
@@ -27,6 +29,8 @@ pub(super) struct Raw {
     pub(super) hosts: Vec<String>,
     /// Where to listen.
     pub(super) listen: Listen,
+    /// The doors that gateways ask at, on the main port. Shut those that nobody uses.
+    pub(super) doors: Doors,
     /// The directory where keys and sessions of a single node are kept. Made at the first start.
     pub(super) data_dir: DataDir,
     /// The identity providers, at least one. Required.

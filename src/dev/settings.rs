@@ -10,9 +10,9 @@ use url::Url;
 
 use super::idp::Client;
 use crate::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
-    LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
-    TokenSettings, Unauthenticated,
+    Access, Admit, Challenge, ClientAuth, CookieSettings, DoorSettings, EgressSettings, IdentityField,
+    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
+    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
 };
 use crate::identity::{IdentityError, ProviderId};
 
@@ -37,6 +37,7 @@ pub(super) fn demonstration(
         public_url,
         hosts: Vec::new(),
         listen: Listen { main: any_port, admin: any_port, tls: None },
+        doors: DoorSettings::default(),
         data_dir: data_dir.into(),
         providers: vec![provider(issuer, client)?],
         session: SessionSettings {

@@ -44,6 +44,10 @@ labels! {
     CheckDoor {
         /// Envoy's `ext_authz` over HTTP.
         Http = "http",
+        /// Envoy's `ext_authz` over gRPC.
+        Grpc = "grpc",
+        /// A proxy's sub-request: nginx, Traefik, Caddy.
+        ForwardAuth = "forward_auth",
     }
 }
 
@@ -90,6 +94,8 @@ labels! {
         NotAdmitted = "not_admitted",
         /// The path could be read in more than one way.
         AmbiguousPath = "ambiguous_path",
+        /// The gateway's question could not be read.
+        Unreadable = "unreadable",
         /// The session store is away.
         StoreUnavailable = "store_unavailable",
         /// There is no key to sign with.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use countersign::app::{Gateway, StartError};
 use countersign::clock::{TestClock, UnixTime};
 use countersign::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
-    LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
-    TokenSettings, Unauthenticated,
+    Access, Admit, Challenge, ClientAuth, CookieSettings, DoorSettings, EgressSettings, IdentityField,
+    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
+    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
 };
 use countersign::entropy::SystemEntropy;
 use countersign::identity::ProviderId;
@@ -219,6 +219,7 @@ fn settings(issuer: &str, data_dir: &std::path::Path) -> Settings {
         public_url: Url::parse(ORIGIN).expect("a URL"),
         hosts: Vec::new(),
         listen: Listen { main: any_port, admin: any_port, tls: None },
+        doors: DoorSettings::default(),
         data_dir: data_dir.into(),
         providers: vec![provider("corp", issuer)],
         session: SessionSettings {

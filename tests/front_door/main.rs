@@ -1,6 +1,8 @@
 //! The gateway through its front door: a real socket, a real cookie jar, checks asked as Envoy asks them, and an identity
 //! provider that lies when it is told to. Only the clock is a test's own.
 
+#[path = "../support/grpc_check.rs"]
+mod grpc_check;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
 
@@ -10,6 +12,8 @@ mod journal;
 mod rc_token;
 
 mod admitted;
+mod both_doors;
+mod grpc;
 mod keys;
 mod providers;
 mod refusals;
