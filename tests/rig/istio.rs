@@ -26,6 +26,11 @@ async fn plain_istio_lets_in_whom_countersign_names() {
     lets_in_whom_countersign_names(&Example::build("examples/istio/mesh-config.yaml").await).await;
 }
 
+#[tokio::test]
+async fn plain_istio_asks_over_grpc_as_well() {
+    lets_in_whom_countersign_names(&Example::build("examples/istio/mesh-config-grpc.yaml").await).await;
+}
+
 async fn lets_in_whom_countersign_names(example: &Example) {
     let mesh = &example.mesh;
     nobody_signed_in_gets_nowhere(mesh).await;
