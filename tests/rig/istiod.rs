@@ -1,10 +1,12 @@
 //! Istio's control plane without a cluster: it reads manifests from a directory, and makes Envoy's config of them.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::mesh::service;
 use crate::part::{Part, empty_folder, free_port, tool};
 
 /// Kubernetes' name for the namespace of the mesh's own objects.
@@ -33,9 +35,6 @@ impl Istiod {
         fs::write(&mesh, settings.to_string()).expect("a config");
         let directory = folder.path().join("manifests");
         fs::create_dir(&directory).expect("a folder");
-        for (number, text) in manifests.iter().enumerate() {
-            fs::write(directory.join(format!("{number}.yaml")), text).expect("a manifest");
-        }
         let mut command = Command::new(tool("ISTIO", "istiod", "istiod"));
         command.arg("discovery").args(["--registries=", "--networksConfig=/nonexistent", "--clusterID=Kubernetes"]);
         // Absolute paths: manifests from a relative one are read and never pushed.
@@ -55,10 +54,21 @@ impl Istiod {
             ])
             .env("HOME", folder.path())
             .env("HTTP_PROXY", format!("http://127.0.0.1:{names}"));
+        let log = folder.path().join("log");
         let mut part = Part::start("istiod", folder, &mut command);
-        // Its own /ready waits for an injector, which there is none of here. A proxy that comes before the first push
-        // would be told nothing.
-        part.await_ready_by_log("Push debounce stable").await;
+        // Its own /ready waits for an injector, which there is none of here.
+        part.await_ready(|| async { part_log(&log).contains("starting gRPC discovery service") }).await;
+        // Only now: of manifests that are there at the start it may tell nobody, not even itself. All of them at once, as
+        // the directory is watched, and a Service that is last, by which it is seen that they have been read.
+        let mark = service("mark", ROOT, "127.0.0.1", &[("http", 80, 1)]).to_string();
+        let draft = directory.with_extension("draft");
+        fs::write(&draft, format!("{}\n---\n{mark}", manifests.join("\n---\n"))).expect("manifests");
+        fs::rename(&draft, directory.join("all.yaml")).expect("manifests");
+        let pushed = || {
+            let log = part_log(&log);
+            log.split_once("new service istio-system/mark.").is_some_and(|(_, then)| then.contains("XDS: Pushing"))
+        };
+        part.await_ready(|| async { pushed() }).await;
         Self { discovery, _part: part }
     }
 
@@ -66,4 +76,8 @@ impl Istiod {
     pub(crate) fn port(&self) -> u16 {
         self.discovery
     }
+}
+
+fn part_log(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_default()
 }

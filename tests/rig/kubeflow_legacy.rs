@@ -16,6 +16,7 @@ async fn kubeflow_of_old_signs_in_by_countersign_where_authservice_was() {
     let dex = kubeflow.object("ConfigMap", "dex")["data"]["config.yaml"].as_str().expect("a config file");
     let mesh = Mesh::build(Plan {
         front: free_port(),
+        gateway: "istio-ingressgateway",
         manifests: vec![kubeflow.text()],
         providers: json!([]),
         config: kubeflow.countersign(),

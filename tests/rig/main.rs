@@ -22,6 +22,7 @@ mod wire;
 
 // What they are to show.
 mod anonymous;
+mod cutover;
 mod dev;
 mod headers;
 mod istio;

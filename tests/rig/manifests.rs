@@ -47,6 +47,11 @@ impl Manifests {
         }
     }
 
+    /// Whether there is an object of this kind and name.
+    pub(crate) fn has(&self, kind: &str, name: &str) -> bool {
+        self.objects.iter().any(|object| object["kind"] == kind && object["metadata"]["name"] == name)
+    }
+
     /// Countersign's own config file.
     pub(crate) fn countersign(&self) -> &str {
         self.object("ConfigMap", "countersign")["data"]["countersign.yaml"].as_str().expect("a config file")

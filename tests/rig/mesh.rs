@@ -10,7 +10,7 @@ use crate::dex::Dex;
 use crate::istiod::{Istiod, ROOT};
 use crate::names::Names;
 use crate::part::{eventually, free_port};
-use crate::proxy::{GATEWAY_ADDRESS, Proxy};
+use crate::proxy::Proxy;
 use crate::wire::{self, Answer};
 
 /// The mesh with its gateway.
@@ -29,6 +29,8 @@ pub(crate) struct Mesh {
 pub(crate) struct Plan<'a> {
     /// The gateway's port 80, as browsers see it.
     pub(crate) front: u16,
+    /// The label `app` of its pods, and the name of its Service.
+    pub(crate) gateway: &'a str,
     /// The manifests under test, and what they lack to be tried.
     pub(crate) manifests: Vec<String>,
     /// The mesh config's extension providers.
@@ -45,6 +47,9 @@ pub(crate) struct Plan<'a> {
     pub(crate) backend: Backend,
 }
 
+/// Where the gateway's pod is, so that istiod finds the Services that lead to it. It listens everywhere.
+const GATEWAY_ADDRESS: &str = "127.0.0.2";
+
 impl Mesh {
     /// Builds one, and waits until its gateway asks Countersign.
     pub(crate) async fn build(plan: Plan<'_>) -> Self {
@@ -59,16 +64,16 @@ impl Mesh {
         ]);
         let countersign = Countersign::with_config(plan.config, main, &variables).await;
 
-        let labels = json!({"app": "istio-ingressgateway", "istio": "ingressgateway"});
+        let labels = json!({"app": plan.gateway, "istio": "ingressgateway"});
         let (name, namespace) = service_name.split_once('.').expect("a Service and a namespace");
         manifests.push(objects(&[
-            labelled(service("istio-ingressgateway", ROOT, GATEWAY_ADDRESS, &[("http2", 80, front)]), &labels),
+            labelled(service(plan.gateway, ROOT, GATEWAY_ADDRESS, &[("http2", 80, front)]), &labels),
             service(name, namespace, "127.0.0.1", &[("http", port, main), ("grpc", 9002, main)]),
             service("workload", "workloads", "127.0.0.1", &[("http", 80, plan.backend.port())]),
             service("dex", "auth", "127.0.0.1", &[("http", 5556, plan.dex.port())]),
         ]));
         let istiod = Istiod::start(&manifests, &plan.providers, names.port()).await;
-        let gateway = Proxy::gateway(&istiod, &labels, front).await;
+        let gateway = Proxy::gateway(&istiod, GATEWAY_ADDRESS, &labels, front).await;
         let mesh = Self {
             front,
             istiod,
@@ -105,11 +110,7 @@ impl Mesh {
     async fn await_checks(&self) {
         eventually("a check by the gateway", || async {
             let answer = self.get("/anything", &[("Accept", "application/json")]).await;
-            if answer.body.contains("/oauth2/start") {
-                Ok(())
-            } else {
-                Err(format!("{answer:?}\n{}", self.gateway.log()))
-            }
+            if answer.body.contains("/start?rd=") { Ok(()) } else { Err(format!("{answer:?}\n{}", self.gateway.log())) }
         })
         .await;
     }

@@ -47,12 +47,6 @@ impl Part {
         }
     }
 
-    /// The same, ready being that it has printed these words.
-    pub(crate) async fn await_ready_by_log(&mut self, words: &str) {
-        let log = self.folder.path().join("log");
-        self.await_ready(|| async { fs::read_to_string(&log).is_ok_and(|text| text.contains(words)) }).await;
-    }
-
     /// Everything it has printed.
     pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.folder.path().join("log")).unwrap_or_default()).into_owned()

@@ -23,6 +23,7 @@ async fn only_named_routes_need_somebody_signed_in() {
         [named("app", "/app/"), named("anything", "/anything"), route("others", "ingress", "/", "workload.workloads")];
     let mesh = Mesh::build(Plan {
         front,
+        gateway: "istio-ingressgateway",
         // The gateway is there already.
         manifests: vec![example.text(), file("examples/istio/gateway.yaml"), objects(&own)],
         providers: json!([]),

@@ -13,14 +13,11 @@ pub(crate) struct Proxy {
     part: Part,
 }
 
-/// Where gateways are, so that istiod finds the Services that lead to them. Nothing listens there but what it says.
-pub(crate) const GATEWAY_ADDRESS: &str = "127.0.0.2";
-
 impl Proxy {
-    /// The ingress gateway with these labels, in the namespace of the mesh's own objects. Ready when it listens at `port`.
-    pub(crate) async fn gateway(istiod: &Istiod, labels: &Value, port: u16) -> Self {
+    /// A gateway whose pod is at `address` and has these labels, in the namespace of the mesh's own objects. Ready when it listens at `port`.
+    pub(crate) async fn gateway(istiod: &Istiod, address: &str, labels: &Value, port: u16) -> Self {
         let metadata = json!({"NAMESPACE": ROOT, "LABELS": labels});
-        Self::start(istiod, &format!("router~{GATEWAY_ADDRESS}~gateway.{ROOT}"), ROOT, metadata, port).await
+        Self::start(istiod, &format!("router~{address}~gateway.{ROOT}"), ROOT, metadata, port).await
     }
 
     /// The sidecar of a pod at `address` with the label `app`. Ready when it listens at `port`.
