@@ -61,6 +61,7 @@ async fn what_is_no_check_does_not_pass() {
         ("a host of two lines", good(&|http| http.host = "a\r\nb".into())),
         ("a header of two lines", good(&|http| drop(http.headers.insert("a".into(), "b\r\nc: d".into())))),
         ("a name of two words", good(&|http| drop(http.headers.insert("a b".into(), "c".into())))),
+        ("more headers than a map can hold", good(&|http| http.headers.extend(many()))),
         ("no name", good(&|http| drop(http.headers.insert(String::new(), "c".into())))),
     ] {
         let answer = line.check(asked).await.expect("an answer").into_inner();
@@ -82,6 +83,14 @@ async fn what_is_no_check_does_not_pass() {
     assert!(!grpc_check::headers(&ok.headers).contains_key("kubeflow-userid"), "the host is public");
     let two = line.check(host(HOST)).await.expect("an answer").into_inner();
     assert_ne!(grpc_check::parts(&two).0, 0, "it passes for one of them");
+}
+
+/// As many names of three letters as a message has room for.
+fn many() -> impl Iterator<Item = (String, String)> {
+    let letters = || "abcdefghijklmnopqrstuvwxyz0123456789".chars();
+    let names = letters().flat_map(move |a| letters().map(move |b| (a, b)));
+    let names = names.flat_map(move |(a, b)| letters().map(move |c| [a, b, c].iter().collect::<String>()));
+    names.take(30_000).map(|name| (name, String::new()))
 }
 
 #[tokio::test]
