@@ -161,7 +161,7 @@ impl House {
         let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
-        let settings = settings::settings(data.path(), settings::NOBODY, "");
+        let settings = settings::settings(data.path(), settings::NOBODY, "trusted_proxies: [127.0.0.1]\n");
         let metrics = Arc::new(Metrics::new());
         let gateway = Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), metrics).await.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
