@@ -13,8 +13,10 @@ pub(super) struct Kubernetes {
 }
 
 impl Kubernetes {
-    pub(super) fn new(settings: KubernetesSettings, _clock: Arc<dyn Clock>) -> Self {
-        Self { settings }
+    /// A cluster that has not been asked anything yet, or why that could never be.
+    #[expect(clippy::unnecessary_wraps, reason = "files are read here")]
+    pub(super) fn new(settings: KubernetesSettings, _clock: Arc<dyn Clock>) -> Result<Self, String> {
+        Ok(Self { settings })
     }
 
     /// Says whose token it is. `admit` and the caches are the caller's.
