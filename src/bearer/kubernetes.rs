@@ -1,4 +1,4 @@
-//! Kubernetes ServiceAccounts, by the API server's review or by the cluster's keys.
+//! Kubernetes service accounts, by the API server's review or by the cluster's keys.
 
 use std::sync::Arc;
 
@@ -27,6 +27,6 @@ impl Kubernetes {
 
     /// Keeps at hand what verifying takes, for ever.
     pub(super) async fn keep_found(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
