@@ -26,6 +26,7 @@ pub mod seal;
 // Floor 2, state: keys, sessions, identity providers, tokens.
 pub mod idp;
 pub mod keyring;
+pub mod kube;
 pub mod mint;
 pub mod session;
 

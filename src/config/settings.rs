@@ -1,5 +1,7 @@
 //! What a valid configuration is, once it has been read: every value of a type that cannot be wrong.
 
+mod kubernetes;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use url::Url;
 
 use crate::identity::ProviderId;
 use crate::secret::{SecretBytes, SecretText};
+
+pub use kubernetes::KubernetesApi;
 
 /// The whole configuration of a gateway.
 #[derive(Clone, Debug)]
