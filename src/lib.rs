@@ -24,6 +24,7 @@ pub mod rules;
 pub mod seal;
 
 // Floor 2, state: keys, sessions, identity providers, tokens.
+pub mod bearer;
 pub mod idp;
 pub mod keyring;
 pub mod kube;

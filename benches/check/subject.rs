@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign::app::Gateway;
 use countersign::clock::{SystemClock, UnixTime};
 use countersign::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
+    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
     LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
     TokenSettings, Unauthenticated,
 };
@@ -117,6 +117,7 @@ fn settings(data_dir: &Path) -> Settings {
         listen: Listen { main: loopback, admin: loopback, tls: None },
         data_dir: data_dir.to_owned(),
         providers: vec![provider],
+        bearer: BearerSettings::default(),
         session: SessionSettings {
             max_age: Duration::from_hours(24),
             idle: Duration::from_hours(8),

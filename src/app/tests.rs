@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::clock::{TestClock, UnixTime};
 use crate::config::{
-    Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, LogSettings,
+    Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, LogSettings,
     PageSettings, ProviderSettings, SessionSettings, TokenSettings, Unauthenticated,
 };
 use crate::entropy::SystemEntropy;
@@ -207,6 +207,7 @@ fn settings(data_dir: &Path) -> Settings {
                 admit: Admit { groups: words(&["*"]), email_domains: words(&["*"]) },
             },
         }],
+        bearer: BearerSettings::default(),
         session: SessionSettings {
             max_age: Duration::from_hours(24),
             idle: Duration::from_hours(8),

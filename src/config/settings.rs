@@ -1,5 +1,6 @@
 //! What a valid configuration is, once it has been read: every value of a type that cannot be wrong.
 
+mod bearer;
 mod kubernetes;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use url::Url;
 use crate::identity::ProviderId;
 use crate::secret::{SecretBytes, SecretText};
 
+pub use bearer::*;
 pub use kubernetes::KubernetesApi;
 
 /// The whole configuration of a gateway.
@@ -29,6 +31,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The identity providers, at least one; their ids and callback paths differ.
     pub providers: Vec<ProviderSettings>,
+    /// Identities without a browser.
+    pub bearer: BearerSettings,
     /// Sessions.
     pub session: SessionSettings,
     /// RC tokens.

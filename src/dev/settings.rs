@@ -10,7 +10,7 @@ use url::Url;
 
 use super::idp::Client;
 use crate::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
+    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
     LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
     TokenSettings, Unauthenticated,
 };
@@ -39,6 +39,7 @@ pub(super) fn demonstration(
         listen: Listen { main: any_port, admin: any_port, tls: None },
         data_dir: data_dir.into(),
         providers: vec![provider(issuer, client)?],
+        bearer: BearerSettings::default(),
         session: SessionSettings {
             max_age: 24 * HOUR,
             idle: 8 * HOUR,

@@ -134,6 +134,8 @@ labels! {
         Userinfo = "userinfo",
         /// To revoke a token.
         Revocation = "revocation",
+        /// Whose an opaque token is.
+        Introspection = "introspection",
     }
 }
 

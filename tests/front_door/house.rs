@@ -7,7 +7,7 @@ use std::time::Duration;
 use countersign::app::{Gateway, StartError};
 use countersign::clock::{TestClock, UnixTime};
 use countersign::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
+    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
     LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
     TokenSettings, Unauthenticated,
 };
@@ -221,6 +221,7 @@ fn settings(issuer: &str, data_dir: &std::path::Path) -> Settings {
         listen: Listen { main: any_port, admin: any_port, tls: None },
         data_dir: data_dir.into(),
         providers: vec![provider("corp", issuer)],
+        bearer: BearerSettings::default(),
         session: SessionSettings {
             max_age: Duration::from_hours(24),
             idle: Duration::from_hours(8),
