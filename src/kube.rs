@@ -43,8 +43,8 @@ pub enum KubeError {
 impl ApiServer {
     /// The most bytes of an answer that are read.
     pub const MAX_BODY: usize = 256 * 1024;
-    /// How long an exchange may take, connection included. The gateway's own patience is of that kind.
-    pub const DEADLINE: Duration = Duration::from_secs(3);
+    /// How long an exchange may take, connection included: somebody's request waits for it.
+    pub const DEADLINE: Duration = Duration::from_millis(1500);
 
     /// Makes ready to call. Nothing is sent yet.
     ///

@@ -7,9 +7,9 @@ use std::time::Duration;
 use countersign::app::Gateway;
 use countersign::clock::{SystemClock, UnixTime};
 use countersign::config::{
-    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
-    LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
-    TokenSettings, Unauthenticated,
+    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField,
+    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
+    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
 };
 use countersign::cookie::CookieNames;
 use countersign::entropy::SystemEntropy;

@@ -12,8 +12,8 @@ use tokio::sync::oneshot;
 use super::*;
 use crate::clock::{TestClock, UnixTime};
 use crate::config::{
-    Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, LogSettings,
-    PageSettings, ProviderSettings, SessionSettings, TokenSettings, Unauthenticated,
+    Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings,
+    LogSettings, PageSettings, ProviderSettings, SessionSettings, TokenSettings, Unauthenticated,
 };
 use crate::entropy::SystemEntropy;
 use crate::identity::{Groups, Identity, ProviderId, ProviderTokens, Subject, UserId};

@@ -10,9 +10,9 @@ use url::Url;
 
 use super::idp::Client;
 use crate::config::{
-    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
-    LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
-    TokenSettings, Unauthenticated,
+    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField,
+    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
+    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
 };
 use crate::identity::{IdentityError, ProviderId};
 

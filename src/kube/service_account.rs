@@ -13,7 +13,7 @@ pub struct ServiceAccount {
 
 /// A text is not `system:serviceaccount:NAMESPACE:NAME`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("it is not `system:serviceaccount:NAMESPACE:NAME`")]
+#[error("it is no `system:serviceaccount:NAMESPACE:NAME`")]
 pub struct NotAServiceAccount;
 
 impl ServiceAccount {

@@ -7,9 +7,9 @@ use std::time::Duration;
 use countersign::app::{Gateway, StartError};
 use countersign::clock::{TestClock, UnixTime};
 use countersign::config::{
-    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField, IdentitySettings, Listen,
-    LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings, Settings, ShutdownSettings,
-    TokenSettings, Unauthenticated,
+    Access, Admit, BearerSettings, Challenge, ClientAuth, CookieSettings, EgressSettings, IdentityField,
+    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
+    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
 };
 use countersign::entropy::SystemEntropy;
 use countersign::identity::ProviderId;
