@@ -15,6 +15,7 @@ use crate::check::Check;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Listen, Settings, ShutdownSettings};
 use crate::door::admin::{self, AdminState, Readiness};
+use crate::door::answer::Answers;
 use crate::door::browser::BrowserDoor;
 use crate::door::ext_authz_http::CheckDoor;
 use crate::door::pages::{PageError, Pages};
@@ -148,8 +149,9 @@ impl Gateway {
             Arc::clone(&metrics),
         );
         let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, Arc::clone(&clock));
-        let check_door =
-            CheckDoor::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy));
+        let answers =
+            Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
+        let check_door = CheckDoor::new(&settings, answers);
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
         let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);

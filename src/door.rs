@@ -2,6 +2,7 @@
 //! into one frame, the service of the main port.
 
 pub mod admin;
+pub mod answer;
 pub mod browser;
 pub mod ext_authz_http;
 pub mod keys;

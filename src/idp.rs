@@ -5,6 +5,7 @@ mod claims;
 mod id_token;
 mod keys;
 mod metadata;
+mod named_keys;
 mod outbound;
 mod provider;
 mod published;
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub(crate) use self::id_token::time as numeric_date;
+pub(crate) use self::named_keys::NamedKeys;
 pub(crate) use self::outbound::Reach;
 pub use self::outbound::{Outbound, OutboundError};
 pub use self::provider::{Provider, Readiness};

@@ -20,6 +20,8 @@ use crate::metrics::IdpOperation;
 const QUESTIONS_PER_SECOND: u64 = 50;
 const QUESTIONS_AT_ONCE: u64 = 200;
 const QUESTIONS_UNDER_WAY: usize = 16;
+/// How long an answer is waited for: so is somebody's request.
+const DEADLINE: Duration = Duration::from_millis(1500);
 /// How long a token waits for its turn.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How far the endpoint's clock may be ahead of ours.
@@ -37,7 +39,7 @@ impl Introspection {
     pub(super) fn new(settings: IntrospectionSettings, outbound: Outbound, clock: Arc<dyn Clock>) -> Self {
         let questions =
             Allowance::new(QUESTIONS_PER_SECOND, QUESTIONS_AT_ONCE, QUESTIONS_UNDER_WAY, Arc::clone(&clock));
-        Self { settings, outbound, questions, clock }
+        Self { settings, outbound: outbound.with_deadline(DEADLINE), questions, clock }
     }
 
     /// Asks whose token it is. `admit` and the caches are the caller's.

@@ -2,6 +2,7 @@
 //! its place so that the rest can be judged too.
 
 mod address;
+mod bearer;
 mod header;
 mod lifetime;
 mod provider;
@@ -38,6 +39,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
     provider::spoken_for(&providers, &headers, &rules, &at.field("providers"), report);
+    let bearer = bearer::all(raw, &providers, &token, &headers, at, environment, report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);
     let trusted_proxies = trusted_proxies(raw, &at.field("trusted_proxies"), report);
     let egress = egress(&raw.egress, &at.field("egress"), environment, report);
@@ -52,6 +54,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         listen,
         data_dir: raw.data_dir.0.clone(),
         providers,
+        bearer,
         session,
         token,
         headers,

@@ -103,8 +103,7 @@ impl Issuer {
 
     /// Verifies the signature of a compact JWS with the issuer's keys, as [`PublishedKeys::verify`] does.
     pub(crate) async fn verify(&self, token: &str) -> Result<SignedClaims, Unverified> {
-        let newer = async { self.download().await.map_err(|trouble| trouble.reason().to_owned()) };
-        self.keys.verify(token, newer).await
+        self.keys.verify(token, self.download()).await
     }
 
     /// Keeps the keys at hand, for ever. The caller runs it beside everything else: no check has to wait for them.
@@ -119,8 +118,7 @@ impl Issuer {
                     last_reason = None;
                     LONG_PAUSE
                 }
-                Err(trouble) => {
-                    let reason = trouble.reason().to_owned();
+                Err(reason) => {
                     if last_reason.as_ref() != Some(&reason) {
                         tracing::warn!(provider = %id, issuer, reason, "the keys of a token issuer cannot be had");
                         last_reason = Some(reason);
@@ -132,14 +130,20 @@ impl Issuer {
         }
     }
 
-    async fn look_anew(&self) -> Result<(), Trouble> {
+    async fn look_anew(&self) -> Result<(), String> {
         if self.is_discovered {
-            self.place.store(Some(Arc::new(discover_jwks(&self.issuer, &self.outbound).await?)));
+            let found = discover_jwks(&self.issuer, &self.outbound).await;
+            let found = found.map_err(|trouble| trouble.reason().to_owned())?;
+            self.place.store(Some(Arc::new(found)));
         }
-        self.keys.keys.take(&self.download().await?)
+        self.keys.take(&self.download().await?)
     }
 
-    async fn download(&self) -> Result<Vec<u8>, Trouble> {
+    async fn download(&self) -> Result<Vec<u8>, String> {
+        self.try_to_download().await.map_err(|trouble| trouble.reason().to_owned())
+    }
+
+    async fn try_to_download(&self) -> Result<Vec<u8>, Trouble> {
         if let Some(place) = self.place.load_full() {
             return download(&place, &self.outbound).await;
         }

@@ -44,6 +44,10 @@ labels! {
     CheckDoor {
         /// Envoy's `ext_authz` over HTTP.
         Http = "http",
+        /// Envoy's `ext_authz` over gRPC.
+        Grpc = "grpc",
+        /// A proxy's sub-request: nginx, Traefik, Caddy.
+        ForwardAuth = "forward_auth",
     }
 }
 

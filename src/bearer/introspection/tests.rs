@@ -46,8 +46,9 @@ impl Rig {
         };
         change(&mut settings);
         let outbound = Outbound::new(&EgressSettings::default()).expect("a way out");
+        let mut source = Introspection::new(settings, outbound, clock);
         // Longer than anything takes that is meant to be answered.
-        let source = Introspection::new(settings, outbound.with_deadline(Duration::from_secs(20)), clock);
+        source.outbound = source.outbound.with_deadline(Duration::from_secs(20));
         Self { idp, source }
     }
 

@@ -114,8 +114,8 @@ pub struct FrontProxySettings {
     pub id: ProviderId,
     /// Which one.
     pub kind: FrontProxy,
-    /// Where its keys are, instead of the usual place: a key set, or for `aws-alb` what stands before the key's id.
-    pub keys_url: Option<Url>,
+    /// Where its keys are: a key set, or for `aws-alb` what stands before the key's id, with a slash at its end.
+    pub keys_url: Url,
     /// How its claims become an identity.
     pub identity: IdentitySettings,
 }
@@ -127,8 +127,6 @@ pub enum FrontProxy {
     AwsAlb {
         /// The load balancer's ARN, which its tokens name as their `signer`.
         arn: String,
-        /// The region in that ARN.
-        region: String,
         /// The issuer at which it signs people in.
         issuer: String,
         /// Its client id there.
