@@ -5,5 +5,7 @@ mod token_review;
 
 mod connection;
 mod discovery;
+
 mod reviews;
 mod rig;
+mod sources;
