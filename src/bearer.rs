@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderName};
 use thiserror::Error;
 use tokio::time::timeout;
 
+use crate::audit;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Admit, BearerSettings, BearerSource, IdentitySettings};
 use crate::identity::{Identity, ProviderId, UserId};
@@ -101,7 +102,7 @@ pub(crate) enum Doubt {
 
 /// All sources, and what they found lately.
 pub struct Sources {
-    sources: Vec<Source>,
+    asked: Vec<Source>,
     front_proxy: Option<(HeaderName, Source)>,
     session_header: Option<HeaderName>,
     dispatch: Dispatch,
@@ -119,10 +120,10 @@ struct Source {
 
 #[derive(Debug)]
 enum Kind {
-    Jwt(Jwt),
-    Introspection(Introspection),
-    Kubernetes(Kubernetes),
-    FrontProxy(FrontProxy),
+    Jwt(Box<Jwt>),
+    Introspection(Box<Introspection>),
+    Kubernetes(Box<Kubernetes>),
+    FrontProxy(Box<FrontProxy>),
 }
 
 /// Why the sources cannot be made; the operator's to mend.
@@ -150,7 +151,7 @@ impl Sources {
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, SourceError> {
         let mut made = Self {
-            sources: Vec::new(),
+            asked: Vec::new(),
             front_proxy: None,
             session_header: None,
             dispatch: Dispatch::default(),
@@ -158,7 +159,7 @@ impl Sources {
             clock: Arc::clone(clock),
         };
         for source in &settings.sources {
-            let index = made.sources.len();
+            let index = made.asked.len();
             let counted = |id: &ProviderId| outbound.clone().counted(id.clone(), Arc::clone(metrics));
             let source = match source {
                 BearerSource::Session(session) => {
@@ -167,7 +168,7 @@ impl Sources {
                 }
                 BearerSource::Jwt(jwt) => {
                     made.dispatch.by_issuer.insert(jwt.issuer.clone(), index);
-                    let kind = Kind::Jwt(Jwt::new(jwt.clone(), counted(&jwt.id), Arc::clone(clock)));
+                    let kind = Kind::Jwt(Box::new(Jwt::new(jwt.clone(), counted(&jwt.id), Arc::clone(clock))));
                     Source::new(&jwt.id, &jwt.identity, jwt.cache_for, kind)
                 }
                 BearerSource::Introspection(asked) => {
@@ -176,20 +177,30 @@ impl Sources {
                         made.dispatch.by_issuer.insert(issuer.clone(), index);
                     }
                     let introspection = Introspection::new(asked.clone(), counted(&asked.id), Arc::clone(clock));
-                    Source::new(&asked.id, &asked.identity, asked.cache_for, Kind::Introspection(introspection))
+                    Source::new(
+                        &asked.id,
+                        &asked.identity,
+                        asked.cache_for,
+                        Kind::Introspection(Box::new(introspection)),
+                    )
                 }
                 BearerSource::Kubernetes(cluster) => {
                     made.dispatch.by_issuer.insert(cluster.issuer.clone(), index);
                     let kubernetes = Kubernetes::new(cluster.clone(), Arc::clone(clock))
                         .map_err(|reason| SourceError { id: cluster.id.clone(), reason })?;
-                    Source::new(&cluster.id, &cluster.identity, cluster.cache_for, Kind::Kubernetes(kubernetes))
+                    Source::new(
+                        &cluster.id,
+                        &cluster.identity,
+                        cluster.cache_for,
+                        Kind::Kubernetes(Box::new(kubernetes)),
+                    )
                 }
             };
-            made.sources.push(source);
+            made.asked.push(source);
         }
         if let Some(proxy) = &settings.front_proxy {
             let outbound = outbound.clone().counted(proxy.id.clone(), Arc::clone(metrics));
-            let kind = Kind::FrontProxy(FrontProxy::new(proxy, outbound, Arc::clone(clock)));
+            let kind = Kind::FrontProxy(Box::new(FrontProxy::new(proxy, outbound, Arc::clone(clock))));
             let source = Source::new(&proxy.id, &proxy.identity, FrontProxy::CACHE_FOR, kind);
             made.front_proxy = Some((proxy.kind.header(), source));
         }
@@ -228,6 +239,18 @@ impl Sources {
         }
     }
 
+    /// Whether the values of sessions may be sent in `header`.
+    #[must_use]
+    pub fn sessions_come_in(&self, header: &HeaderName) -> bool {
+        self.session_header.as_ref() == Some(header)
+    }
+
+    /// Whatever in `Authorization` may be the value of a session, where it may be sent there, however often.
+    pub fn session_values_in_authorization<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
+        let values = headers.get_all(AUTHORIZATION).iter().filter(|_| self.sessions_come_in(&AUTHORIZATION));
+        values.filter_map(|value| credential::token_of(value.to_str().ok()?))
+    }
+
     /// Who it is, if that was found lately: no I/O.
     #[must_use]
     pub fn at_hand(&self, credential: &Credential<'_>, now: UnixTime) -> Option<Arc<Verified>> {
@@ -247,15 +270,15 @@ impl Sources {
 
     /// Keeps at hand what the sources need, for ever: keys, above all.
     pub async fn keep_found(&self) {
-        let all = self.sources.iter().chain(self.front_proxy.as_ref().map(|(_, source)| source));
+        let all = self.asked.iter().chain(self.front_proxy.as_ref().map(|(_, source)| source));
         join_all(all.map(Source::keep_found)).await;
-        pending().await
+        pending::<()>().await;
     }
 
     fn source_of(&self, credential: &Credential<'_>) -> Option<&Source> {
         match credential.place {
             Place::FrontProxy => self.front_proxy.as_ref().map(|(_, source)| source),
-            Place::Bearer => self.sources.get(self.dispatch.source_of(credential.token)?),
+            Place::Bearer => self.asked.get(self.dispatch.source_of(credential.token)?),
         }
     }
 
@@ -272,12 +295,14 @@ impl Sources {
         }
         match source.ask(credential, self.known.count(), now).await {
             Ok(verified) => {
+                audit::bearer(&verified.identity, &verified.sid);
                 let verified = Arc::new(verified);
                 // It may be too large to be kept.
                 let _ = vacancy.insert(Arc::clone(&verified));
                 Ok(verified)
             }
             Err(error) => {
+                error.record();
                 self.known.keep_error(fingerprint, &error, now);
                 Err(error)
             }
@@ -325,6 +350,17 @@ impl Source {
         match doubt {
             Doubt::Refused(reason) => BearerError::Refused { by, reason },
             Doubt::Unavailable(reason) => BearerError::Unavailable { by, reason },
+        }
+    }
+}
+
+impl BearerError {
+    fn record(&self) {
+        match self {
+            Self::Refused { by, reason } => audit::refusal(Some(by), None, reason),
+            Self::NotAdmitted { by, user, reason } => audit::refusal(Some(by), Some(user), reason),
+            // Whoever answers for it logs it.
+            Self::Unavailable { .. } => {}
         }
     }
 }

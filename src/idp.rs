@@ -2,6 +2,7 @@
 //! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
 
 mod claims;
+mod graph;
 mod id_token;
 mod keys;
 mod metadata;
@@ -115,6 +116,6 @@ pub(crate) fn identity_of(
     settings: &IdentitySettings,
 ) -> Result<Identity, String> {
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let claims = claims::Claims { id_token: claims, userinfo: Map::new() };
+    let claims = claims::Claims { id_token: claims, ..claims::Claims::default() };
     claims.identity(&subject, vouched_by, settings).map_err(|trouble| trouble.reason().to_owned())
 }

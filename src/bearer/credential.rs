@@ -70,6 +70,18 @@ impl<'h> Credential<'h> {
     pub(super) const fn new(token: &'h str, place: Place) -> Self {
         Self { token, place }
     }
+
+    /// Whether nothing in it says whose it is.
+    #[must_use]
+    pub fn is_opaque(&self) -> bool {
+        self.token.len() > Dispatch::LONGEST_TOKEN || shape(self.token) == Shape::Opaque
+    }
+
+    /// Whether the proxy in front sent it.
+    #[must_use]
+    pub fn is_by_front_proxy(&self) -> bool {
+        self.place == Place::FrontProxy
+    }
 }
 
 impl std::fmt::Debug for Credential<'_> {
@@ -81,10 +93,14 @@ impl std::fmt::Debug for Credential<'_> {
 
 /// The bearer token, if there is one and it is of the form that RFC 6750 section 2.1 gives it.
 pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, TwoCredentials> {
-    let Some(value) = only(headers, &AUTHORIZATION)? else { return Ok(None) };
-    let Some((scheme, rest)) = value.split_once(' ') else { return Ok(None) };
+    Ok(only(headers, &AUTHORIZATION)?.and_then(token_of))
+}
+
+/// The token of a bearer's `Authorization`.
+pub(super) fn token_of(value: &str) -> Option<&str> {
+    let (scheme, rest) = value.split_once(' ')?;
     let token = rest.trim_matches(' ');
-    Ok((scheme.eq_ignore_ascii_case("bearer") && is_token(token)).then_some(token))
+    (scheme.eq_ignore_ascii_case("bearer") && is_token(token)).then_some(token)
 }
 
 /// The one value of a header; what is no text is nothing that we can read.

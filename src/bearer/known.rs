@@ -107,7 +107,7 @@ impl Known {
 
 impl std::fmt::Debug for Known {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Known").field("good", &self.good.len()).field("bad", &self.bad.len()).finish()
+        f.debug_struct("Known").field("good", &self.good.len()).field("bad", &self.bad.len()).finish_non_exhaustive()
     }
 }
 

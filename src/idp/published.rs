@@ -49,7 +49,7 @@ pub(crate) struct PublishedKeys {
 /// An issuer whose keys are fetched over the way out: from the configured address, or from the discovered one.
 pub(crate) struct Issuer {
     id: ProviderId,
-    issuer: String,
+    name: String,
     place: ArcSwapOption<Endpoint>,
     is_discovered: bool,
     keys: PublishedKeys,
@@ -86,10 +86,10 @@ impl PublishedKeys {
 }
 
 impl Issuer {
-    /// An issuer that has not been asked anything yet.
+    /// An issuer that has not been asked anything yet; `name` is what its tokens and its discovery document call it.
     pub(crate) fn new(
         id: ProviderId,
-        issuer: String,
+        name: String,
         jwks_url: Option<Url>,
         algorithms: Vec<String>,
         outbound: Outbound,
@@ -98,7 +98,7 @@ impl Issuer {
         let is_discovered = jwks_url.is_none();
         let place = jwks_url.map(|url| Arc::new(Endpoint { url, reach: Reach::Anywhere }));
         let keys = PublishedKeys::new(algorithms, clock);
-        Self { id, issuer, place: ArcSwapOption::new(place), is_discovered, keys, outbound }
+        Self { id, name, place: ArcSwapOption::new(place), is_discovered, keys, outbound }
     }
 
     /// Verifies the signature of a compact JWS with the issuer's keys, as [`PublishedKeys::verify`] does.
@@ -108,7 +108,7 @@ impl Issuer {
 
     /// Keeps the keys at hand, for ever. The caller runs it beside everything else: no check has to wait for them.
     pub(crate) async fn keep_found(&self) {
-        let (id, issuer) = (&self.id, &self.issuer);
+        let (id, issuer) = (&self.id, &self.name);
         let mut last_reason = None;
         loop {
             let taken = self.look_anew().await;
@@ -132,7 +132,7 @@ impl Issuer {
 
     async fn look_anew(&self) -> Result<(), String> {
         if self.is_discovered {
-            let found = discover_jwks(&self.issuer, &self.outbound).await;
+            let found = discover_jwks(&self.name, &self.outbound).await;
             let found = found.map_err(|trouble| trouble.reason().to_owned())?;
             self.place.store(Some(Arc::new(found)));
         }
@@ -147,7 +147,7 @@ impl Issuer {
         if let Some(place) = self.place.load_full() {
             return download(&place, &self.outbound).await;
         }
-        let found = Arc::new(discover_jwks(&self.issuer, &self.outbound).await?);
+        let found = Arc::new(discover_jwks(&self.name, &self.outbound).await?);
         self.place.store(Some(Arc::clone(&found)));
         download(&found, &self.outbound).await
     }
@@ -155,6 +155,6 @@ impl Issuer {
 
 impl std::fmt::Debug for Issuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Issuer").field("id", &self.id).field("issuer", &self.issuer).finish_non_exhaustive()
+        f.debug_struct("Issuer").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
 }

@@ -3,6 +3,8 @@
 
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
+#[path = "../support/settings.rs"]
+mod settings;
 
 mod browser;
 mod house;

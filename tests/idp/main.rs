@@ -2,6 +2,8 @@
 
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
+#[path = "../support/settings.rs"]
+mod settings;
 
 mod discovery;
 mod id_token;

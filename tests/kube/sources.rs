@@ -1,22 +1,21 @@
 //! Bearer tokens of a cluster, as a check asks about them: what the caches spare the API server, and what happens to
 //! others while it is away.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::bearer::{BearerError, Sources, Verified};
 use countersign::clock::{Clock, TestClock, UnixTime};
-use countersign::config::{
-    Admit, BearerSettings, BearerSource, EgressSettings, IdentitySettings, KubernetesSettings, KubernetesVerify,
-};
-use countersign::identity::ProviderId;
+use countersign::config::{EgressSettings, KubernetesApi};
 use countersign::idp::Outbound;
 use countersign::metrics::Metrics;
 use futures_util::future::join_all;
 use http::{HeaderMap, header};
 use serde_json::json;
 
-use crate::token_review::{AUDIENCE, Answer, Cluster, ISSUER, KEY_SET, TOKEN_REVIEWS, USER};
+use crate::settings::{NOBODY, settings};
+use crate::token_review::{AUDIENCE, Answer, Cluster, KEY_SET, TOKEN_REVIEWS, USER};
 
 struct Rig {
     clock: Arc<TestClock>,
@@ -26,30 +25,20 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
-        Self::with(|_| ()).await
+        Self::with("").await
     }
 
-    async fn with(change: impl FnOnce(&mut KubernetesSettings)) -> Self {
+    /// With `rest` of the source's settings as the file spells them.
+    async fn with(rest: &str) -> Self {
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
         let cluster = Cluster::start(clock.clone()).await;
-        let everybody = || vec!["*".to_owned()];
-        let mut settings = KubernetesSettings {
-            id: ProviderId::parse("cluster").expect("an id"),
-            issuer: ISSUER.to_owned(),
-            audiences: vec![AUDIENCE.to_owned()],
-            verify: KubernetesVerify::TokenReview,
-            api: cluster.api(),
-            identity: IdentitySettings {
-                user_claim: "sub".to_owned(),
-                user_prefix: String::new(),
-                groups_claim: "groups".to_owned(),
-                allow_unverified_email: false,
-                admit: Admit { groups: everybody(), email_domains: everybody() },
-            },
-            cache_for: Duration::from_mins(1),
-        };
-        change(&mut settings);
-        let settings = BearerSettings { sources: vec![BearerSource::Kubernetes(settings)], front_proxy: None };
+        let KubernetesApi { address, ca, token_file } = cluster.api();
+        let text = format!(
+            "{{kind: kubernetes, audiences: [{AUDIENCE}], api_url: '{address}', ca_file: '{}', token_file: '{}', {rest}}}",
+            ca.display(),
+            token_file.display()
+        );
+        let settings = settings(Path::new("/nowhere"), NOBODY, &format!("bearer: [{text}]")).bearer;
         let outbound = Outbound::new(&EgressSettings::default()).expect("a way out");
         let shared: Arc<dyn Clock> = clock.clone();
         let sources = Sources::new(&settings, &outbound, &Arc::new(Metrics::new()), &shared).expect("a cluster");
@@ -196,7 +185,7 @@ async fn a_hanging_api_server_is_given_up() {
 
 #[tokio::test]
 async fn with_keys_nobody_is_reviewed() {
-    let rig = Rig::with(|settings| settings.verify = KubernetesVerify::Keys).await;
+    let rig = Rig::with("verify: keys").await;
     for _ in 0..100 {
         assert_eq!(rig.user(&rig.cluster.token()).await, USER);
     }
@@ -205,8 +194,7 @@ async fn with_keys_nobody_is_reviewed() {
 
 #[tokio::test]
 async fn only_whom_the_source_admits_gets_in() {
-    let rig =
-        Rig::with(|settings| settings.identity.admit.groups = vec!["system:serviceaccounts:team-b".to_owned()]).await;
+    let rig = Rig::with("identity: {admit: {groups: ['system:serviceaccounts:team-b']}}").await;
     let outcome = rig.identify(&rig.cluster.token()).await;
     assert!(matches!(outcome, Err(BearerError::NotAdmitted { .. })), "{outcome:?}");
 }

@@ -1,12 +1,16 @@
 #[path = "../../../tests/support/lying_idp.rs"]
 mod lying_idp;
 
+#[path = "../../../tests/support/settings.rs"]
+mod settings;
+
+use std::path::Path;
+
 use serde_json::json;
 
 use super::*;
 use crate::clock::{TestClock, UnixTime};
-use crate::config::{Admit, EgressSettings, IdentitySettings};
-use crate::identity::ProviderId;
+use crate::config::{BearerSource, EgressSettings};
 use crate::secret::SecretText;
 use lying_idp::{Answer, CLIENT_ID, CLIENT_SECRET, LyingIdp, Seen};
 
@@ -26,24 +30,16 @@ impl Rig {
     async fn with(change: impl FnOnce(&mut IntrospectionSettings)) -> Self {
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(NOW)));
         let idp = LyingIdp::start(clock.clone()).await;
-        let secret = SecretText::new(CLIENT_SECRET.to_owned());
-        let mut settings = IntrospectionSettings {
-            id: ProviderId::parse("corp").expect("an id"),
-            url: format!("{}{INTROSPECT}", idp.address).parse().expect("a URL"),
-            issuer: Some("https://corp.example.com".to_owned()),
-            client_id: CLIENT_ID.to_owned(),
-            client_auth: ClientAuth::Basic(secret),
-            audiences: vec!["mesh".to_owned()],
-            scopes: vec!["mesh.read".to_owned()],
-            identity: IdentitySettings {
-                user_claim: "username".to_owned(),
-                user_prefix: "corp:".to_owned(),
-                groups_claim: "realm.roles".to_owned(),
-                allow_unverified_email: false,
-                admit: Admit { groups: vec!["*".to_owned()], email_domains: vec!["*".to_owned()] },
-            },
-            cache_for: Duration::from_mins(1),
-        };
+        let text = format!(
+            "{{kind: introspection, id: corp, introspection_url: '{}{INTROSPECT}', issuer: 'https://corp.example.com', \
+             client_id: '{CLIENT_ID}', client_secret: '{CLIENT_SECRET}', audiences: [mesh], scopes: [mesh.read], \
+             identity: {{user: {{claim: username, prefix: 'corp:'}}, groups: {{claim: realm.roles}}}}}}",
+            idp.address
+        );
+        let nobody = settings::NOBODY.replace("id: corp", "id: nobody, identity: {user: {prefix: 'nobody:'}}");
+        let sources = settings::settings(Path::new("/nowhere"), &nobody, &format!("bearer: [{text}]")).bearer;
+        let [BearerSource::Introspection(settings)] = &sources.sources[..] else { panic!("{sources:?}") };
+        let mut settings = settings.clone();
         change(&mut settings);
         let outbound = Outbound::new(&EgressSettings::default()).expect("a way out");
         let mut source = Introspection::new(settings, outbound, clock);

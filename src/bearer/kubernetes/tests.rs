@@ -1,13 +1,17 @@
 #[path = "../../../tests/support/token_review.rs"]
 mod token_review;
 
+#[path = "../../../tests/support/settings.rs"]
+mod settings;
+
+use std::path::Path;
+
 use serde_json::json;
 
 use super::*;
 use crate::clock::TestClock;
-use crate::config::{Admit, IdentitySettings};
-use crate::identity::ProviderId;
-use token_review::{AUDIENCE, Answer, Cluster, ISSUER, KEY_SET, TOKEN_REVIEWS, USER};
+use crate::config::{BearerSource, KubernetesApi};
+use token_review::{AUDIENCE, Answer, Cluster, KEY_SET, TOKEN_REVIEWS, USER};
 
 struct Rig {
     clock: Arc<TestClock>,
@@ -19,21 +23,16 @@ impl Rig {
     async fn new(verify: KubernetesVerify) -> Self {
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
         let cluster = Cluster::start(clock.clone()).await;
-        let settings = KubernetesSettings {
-            id: ProviderId::parse("cluster").expect("an id"),
-            issuer: ISSUER.to_owned(),
-            audiences: vec!["other".to_owned(), AUDIENCE.to_owned()],
-            verify,
-            api: cluster.api(),
-            identity: IdentitySettings {
-                user_claim: "email".to_owned(),
-                user_prefix: "k8s:".to_owned(),
-                groups_claim: "groups".to_owned(),
-                allow_unverified_email: false,
-                admit: Admit { groups: vec!["*".to_owned()], email_domains: vec!["*".to_owned()] },
-            },
-            cache_for: Duration::from_mins(1),
-        };
+        let KubernetesApi { address, ca, token_file } = cluster.api();
+        let text = format!(
+            "{{kind: kubernetes, id: cluster, audiences: [other, {AUDIENCE}], api_url: '{address}', ca_file: '{}', \
+             token_file: '{}', identity: {{user: {{prefix: 'k8s:'}}}}}}",
+            ca.display(),
+            token_file.display()
+        );
+        let sources = settings::settings(Path::new("/nowhere"), settings::NOBODY, &format!("bearer: [{text}]")).bearer;
+        let [BearerSource::Kubernetes(settings)] = &sources.sources[..] else { panic!("{sources:?}") };
+        let settings = KubernetesSettings { verify, ..settings.clone() };
         let mut source = Kubernetes::new(settings, clock.clone()).expect("a cluster");
         // Longer than anything takes that is meant to be answered.
         source.api = source.api.with_deadline(Duration::from_secs(20));

@@ -13,7 +13,7 @@ use super::{ClientAuth, Identity, Secret};
 #[schemars(rename = "BearerSource")]
 pub(in crate::config) struct Bearer {
     /// `jwt` (tokens of an issuer, verified with its keys), `introspection` (opaque tokens, by asking their issuer),
-    /// `kubernetes` (ServiceAccounts), `session` (the value of a session's cookie). Required.
+    /// `kubernetes` (service accounts), `session` (the value of a session's cookie). Required.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) kind: Option<BearerKind>,
     /// Its name in logs, metrics and tokens, as a provider's. Default: the kind.
@@ -49,7 +49,7 @@ pub(in crate::config) struct Bearer {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::config) scopes: Vec<String>,
     /// For `kubernetes`: `token_review` (the default) asks the API server about each token, once a `cache_for`; `keys`
-    /// verifies with the cluster's keys and learns of a deleted pod or ServiceAccount when its token ends.
+    /// verifies with the cluster's keys and learns of a deleted pod or service account when its token ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) verify: Option<KubernetesVerify>,
     /// For `kubernetes`: the API server. Default: where the variables `KUBERNETES_SERVICE_HOST` and
@@ -59,7 +59,7 @@ pub(in crate::config) struct Bearer {
     /// For `kubernetes`: the PEM certificates by which the API server is known. Default: the pod's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) ca_file: Option<PathBuf>,
-    /// For `kubernetes`: our own ServiceAccount token. Default: the pod's own.
+    /// For `kubernetes`: our own service account token. Default: the pod's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) token_file: Option<PathBuf>,
     /// For `session`: the header that carries the cookie's value; in `authorization`, the default, it follows `Bearer `.
@@ -82,13 +82,13 @@ pub(in crate::config) enum BearerKind {
     Jwt,
     /// Opaque tokens (RFC 7662).
     Introspection,
-    /// Kubernetes ServiceAccounts.
+    /// Kubernetes service accounts.
     Kubernetes,
     /// The value of a session's cookie.
     Session,
 }
 
-/// Who verifies a ServiceAccount's token.
+/// Who verifies a service account's token.
 #[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::config) enum KubernetesVerify {

@@ -24,7 +24,7 @@ pub enum BearerSource {
     Jwt(JwtSettings),
     /// Opaque tokens, by asking their issuer (RFC 7662). At most one: no issuer is shown another one's tokens.
     Introspection(IntrospectionSettings),
-    /// Kubernetes ServiceAccounts.
+    /// Kubernetes service accounts.
     Kubernetes(KubernetesSettings),
     /// The value of a session's cookie.
     Session(SessionBearerSettings),
@@ -72,12 +72,12 @@ pub struct IntrospectionSettings {
     pub cache_for: Duration,
 }
 
-/// A cluster whose ServiceAccounts may come.
+/// A cluster whose service accounts may come.
 #[derive(Clone, Debug)]
 pub struct KubernetesSettings {
     /// Its name in logs, metrics and RC tokens.
     pub id: ProviderId,
-    /// The `iss` of its ServiceAccount tokens, to the letter.
+    /// The `iss` of its service account tokens, to the letter.
     pub issuer: String,
     /// The audiences of which a token must name at least one; never empty.
     pub audiences: Vec<String>,
@@ -91,10 +91,10 @@ pub struct KubernetesSettings {
     pub cache_for: Duration,
 }
 
-/// Who verifies a ServiceAccount's token.
+/// Who verifies a service account's token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KubernetesVerify {
-    /// The API server: it knows of tokens whose pod or ServiceAccount is gone.
+    /// The API server: it knows of tokens whose pod or service account is gone.
     TokenReview,
     /// Countersign, with the cluster's keys: no call for each token.
     Keys,
@@ -151,6 +151,22 @@ impl BearerSettings {
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.sources.is_empty() && self.front_proxy.is_none()
+    }
+}
+
+impl BearerSettings {
+    /// All headers in which a credential or a proxy's word comes: no workload's to see.
+    #[must_use]
+    pub fn headers(&self) -> Vec<HeaderName> {
+        let sessions = self.sources.iter().filter_map(|source| match source {
+            BearerSource::Session(session) => Some(session.header.clone()),
+            _ => None,
+        });
+        let by_proxy = self.front_proxy.iter().flat_map(|proxy| {
+            let unsigned = proxy.kind.unsigned_headers().iter().map(|name| HeaderName::from_static(name));
+            unsigned.chain([proxy.kind.header()])
+        });
+        sessions.chain(by_proxy).collect()
     }
 }
 

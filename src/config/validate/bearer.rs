@@ -11,13 +11,13 @@ use url::Url;
 
 use super::super::problem::Report;
 use super::super::raw::{self, BearerKind, Raw};
-use super::super::tree::Spot;
+use super::super::tree::{Node, Spot};
 use super::super::variables::Environment;
 use super::super::{
     BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings, JwtSettings,
     KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, SessionBearerSettings, TokenSettings,
 };
-use super::{header, lifetime, missing, provider, secret};
+use super::{header, identity, lifetime, missing, provider, secret};
 use crate::identity::ProviderId;
 
 /// What the issuer of a cluster is called unless it is told otherwise.
@@ -26,7 +26,7 @@ const CLUSTER_ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 const API_SERVER: &str = "https://kubernetes.default.svc";
 const POD_CA: &str = "/var/run/secrets/kubernetes.io/serviceaccount/ca.crt";
 const POD_TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
-/// What the names of all ServiceAccounts begin with.
+/// What the names of all service accounts begin with.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 /// Whoever revokes a token must not wait for longer.
 const LONGEST_CACHE: Duration = Duration::from_hours(1);
@@ -125,7 +125,7 @@ fn keep_to_the_kind(kind: BearerKind, at: &Spot<'_>, report: &mut Report) {
 }
 
 fn refuse_others(kind: &str, keys: &[&str], at: &Spot<'_>, report: &mut Report) {
-    let entries = at.node().map(|node| node.entries()).unwrap_or_default();
+    let entries = at.node().map(Node::entries).unwrap_or_default();
     for entry in entries.iter().filter(|entry| entry.name != "kind" && !keys.contains(&entry.name.as_str())) {
         // What is no key at all is refused already.
         if !entry.node.pruned {
@@ -151,7 +151,7 @@ fn jwt(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Option<JwtSetti
         audiences,
         algorithms: raw.algorithms.clone(),
         jwks_url: url(raw.jwks_url.as_deref(), &at.field("jwks_url"), report),
-        identity: provider::identity(&raw.identity, &at.field("identity"), report),
+        identity: identity::settings(&raw.identity, &at.field("identity"), report),
         cache_for: cache_for(raw, "5m", at, report),
         id: id(raw.id.as_deref(), "jwt", &at.field("id"), report)?,
     })
@@ -191,7 +191,7 @@ fn introspection(
     };
     let issuer = raw.issuer.as_ref().map(|issuer| provider::issuer(Some(issuer), &at.field("issuer"), report));
     let audiences = audiences(&raw.audiences, false, &at.field("audiences"), report);
-    let identity = provider::identity(&raw.identity, &at.field("identity"), report);
+    let identity = identity::settings(&raw.identity, &at.field("identity"), report);
     let cache_for = cache_for(raw, "1m", at, report);
     Some(IntrospectionSettings {
         id: id(raw.id.as_deref(), "introspection", &at.field("id"), report)?,
@@ -232,7 +232,7 @@ fn kubernetes(
             None | Some(raw::KubernetesVerify::TokenReview) => KubernetesVerify::TokenReview,
             Some(raw::KubernetesVerify::Keys) => KubernetesVerify::Keys,
         },
-        identity: provider::identity(&raw.identity, &at.field("identity"), report),
+        identity: identity::settings(&raw.identity, &at.field("identity"), report),
         cache_for: cache_for(raw, "1m", at, report),
         api: KubernetesApi {
             address: address?,
@@ -382,14 +382,17 @@ impl Voucher {
     fn could_be_taken_for(&self, other: &Self) -> bool {
         let (one, two) = (&self.identity, &other.identity);
         // What one issuer calls one person, however they come.
-        let same_people = self.issuer.is_some()
-            && self.issuer == other.issuer
-            && (&one.user_claim, &one.user_prefix, one.allow_unverified_email)
-                == (&two.user_claim, &two.user_prefix, two.allow_unverified_email);
+        let naming = |settings: &IdentitySettings| {
+            let IdentitySettings { user_claim, user_transform, user_lower_case, user_prefix, .. } = settings;
+            let unverified = settings.allow_unverified_email;
+            format!("{user_claim:?} {user_transform:?} {user_lower_case} {user_prefix:?} {unverified}")
+        };
+        let same_people = self.issuer.is_some() && self.issuer == other.issuer && naming(one) == naming(two);
         // No ServiceAccount has an `@` in its name, and every address has one.
         let by_address = |people: &IdentitySettings, service: &IdentitySettings| {
             let is_service = service.user_prefix.ends_with(SERVICE_ACCOUNT) && service.user_claim == "sub";
-            is_service && !service.user_prefix.contains('@') && people.user_claim == "email"
+            let has_address = people.user_claim == "email" && people.user_transform.is_empty();
+            is_service && !service.user_prefix.contains('@') && has_address
         };
         !same_people && !by_address(one, two) && !by_address(two, one) && provider::could_collide(one, two)
     }

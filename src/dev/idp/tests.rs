@@ -218,8 +218,8 @@ async fn countersign_and_this_provider_agree() {
         redirect_uri: Url::parse(CALLBACK).expect("a URL"),
     };
     let public_url = Url::parse("http://127.0.0.1:8080").expect("a URL");
-    let settings = crate::dev::settings::demonstration(public_url, issuer.clone(), &client, "/nowhere".as_ref())
-        .expect("settings");
+    let settings =
+        crate::dev::settings::demonstration(&public_url, &issuer, &client, "/nowhere".as_ref()).expect("settings");
     let entropy = Arc::new(TestEntropy::default());
     let idp =
         DevIdp::new(issuer.clone(), client, crate::dev::users(), Arc::clone(&clock), entropy).expect("a provider");

@@ -1,21 +1,23 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::Admit;
+use crate::config::for_tests::provider;
+use crate::identity::GroupName;
 
 fn settings(user_claim: &str, groups_claim: &str) -> IdentitySettings {
-    IdentitySettings {
-        user_claim: user_claim.into(),
-        user_prefix: String::new(),
-        groups_claim: groups_claim.into(),
-        allow_unverified_email: false,
-        admit: Admit { groups: vec!["*".into()], email_domains: vec!["*".into()] },
-    }
+    read(&format!("{{user: {{claim: '{user_claim}'}}, groups: {{claim: '{groups_claim}'}}}}"))
+}
+
+/// As the file spells them.
+fn read(identity: &str) -> IdentitySettings {
+    let issuer = "http://127.0.0.1:1";
+    provider(&format!("{{id: corp, issuer: '{issuer}', client_id: c, client_auth: none, identity: {identity}}}"))
+        .identity
 }
 
 fn claims(id_token: Value, userinfo: Value) -> Claims {
     let map = |value| serde_json::from_value(value).expect("an object");
-    Claims { id_token: map(id_token), userinfo: map(userinfo) }
+    Claims { id_token: map(id_token), userinfo: map(userinfo), graph_groups: None }
 }
 
 fn judged(id_token: Value, userinfo: Value, settings: &IdentitySettings) -> Result<Identity, String> {
