@@ -12,6 +12,9 @@ mod journal;
 mod rc_token;
 
 mod admitted;
+mod bearer;
+mod bearer_refused;
+mod front_proxy;
 mod keys;
 mod providers;
 mod refusals;
