@@ -1,6 +1,7 @@
 //! Identities without a browser: bearer tokens of configured sources, and the signed header of a proxy in front of the
 //! gateway. Each token is shown to the one source that it is for, or to none. It knows neither sessions nor rules' paths.
 
+mod allowance;
 mod credential;
 mod front_proxy;
 mod introspection;

@@ -19,9 +19,10 @@ use thiserror::Error;
 
 pub(crate) use self::id_token::time as numeric_date;
 pub(crate) use self::named_keys::NamedKeys;
+pub(crate) use self::outbound::Reach;
 pub use self::outbound::{Outbound, OutboundError};
 pub use self::provider::{Provider, Readiness};
-pub(crate) use self::published::{Issuer, Unverified};
+pub(crate) use self::published::{Issuer, PublishedKeys, SignedClaims, Unverified};
 pub(crate) use self::trouble::quotable;
 
 use crate::clock::UnixTime;

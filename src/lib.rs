@@ -27,6 +27,7 @@ pub mod seal;
 pub mod bearer;
 pub mod idp;
 pub mod keyring;
+pub mod kube;
 pub mod mint;
 pub mod session;
 

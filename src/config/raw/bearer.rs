@@ -45,11 +45,15 @@ pub(in crate::config) struct Bearer {
     /// For `introspection`: `basic` (the default) or `post`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) client_auth: Option<ClientAuth>,
+    /// For `introspection`: the scopes of which a token must have all.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(in crate::config) scopes: Vec<String>,
     /// For `kubernetes`: `token_review` (the default) asks the API server about each token, once a `cache_for`; `keys`
     /// verifies with the cluster's keys and learns of a deleted pod or service account when its token ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) verify: Option<KubernetesVerify>,
-    /// For `kubernetes`: the API server. Default: `https://kubernetes.default.svc`.
+    /// For `kubernetes`: the API server. Default: where the variables `KUBERNETES_SERVICE_HOST` and
+    /// `KUBERNETES_SERVICE_PORT`, which every pod has, say that it is; else `https://kubernetes.default.svc`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) api_url: Option<String>,
     /// For `kubernetes`: the PEM certificates by which the API server is known. Default: the pod's own.

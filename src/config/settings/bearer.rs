@@ -64,6 +64,8 @@ pub struct IntrospectionSettings {
     pub client_auth: ClientAuth,
     /// The audiences of which the answer must name at least one; empty: the endpoint's own judgement is enough.
     pub audiences: Vec<String>,
+    /// The scopes that the answer must name, all of them.
+    pub scopes: Vec<String>,
     /// How the members of the answer become an identity.
     pub identity: IdentitySettings,
     /// How long an answer is believed, at most; never past the token's end.

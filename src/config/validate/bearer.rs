@@ -62,7 +62,7 @@ pub(super) fn all(
         let source = match kind {
             BearerKind::Jwt => jwt(raw, &at, report).map(BearerSource::Jwt),
             BearerKind::Introspection => introspection(raw, &at, environment, report).map(BearerSource::Introspection),
-            BearerKind::Kubernetes => kubernetes(raw, &at, report).map(BearerSource::Kubernetes),
+            BearerKind::Kubernetes => kubernetes(raw, &at, environment, report).map(BearerSource::Kubernetes),
             BearerKind::Session => session(raw, token, headers, &at.field("header"), report).map(BearerSource::Session),
         };
         let Some(source) = source else { continue };
@@ -110,6 +110,7 @@ fn keep_to_the_kind(kind: BearerKind, at: &Spot<'_>, report: &mut Report) {
                 "client_id",
                 "client_secret",
                 "client_auth",
+                "scopes",
                 "cache_for",
                 "identity",
             ],
@@ -199,16 +200,25 @@ fn introspection(
         client_id: raw.client_id.clone()?,
         client_auth: client_auth?,
         audiences,
+        scopes: scopes(&raw.scopes, &at.field("scopes"), report),
         identity,
         cache_for,
     })
 }
 
-fn kubernetes(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Option<KubernetesSettings> {
+fn kubernetes(
+    raw: &raw::Bearer,
+    at: &Spot<'_>,
+    environment: &Environment,
+    report: &mut Report,
+) -> Option<KubernetesSettings> {
     let issuer = provider::issuer(Some(raw.issuer.as_deref().unwrap_or(CLUSTER_ISSUER)), &at.field("issuer"), report);
     let audiences = audiences(&raw.audiences, true, &at.field("audiences"), report);
     let at_api = at.field("api_url");
-    let address = url(Some(raw.api_url.as_deref().unwrap_or(API_SERVER)), &at_api, report);
+    let address = match &raw.api_url {
+        Some(text) => url(Some(text), &at_api, report),
+        None => Some(api_server(environment, &at_api, report)?),
+    };
     if address.as_ref().is_some_and(|url| url.scheme() != "https" || url.path() != "/") {
         report
             .refuse(at_api.problem("it is not https:// with a host alone", "Write `https://kubernetes.default.svc`."));
@@ -230,6 +240,24 @@ fn kubernetes(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Option<K
             token_file: file(&raw.token_file, POD_TOKEN),
         },
     })
+}
+
+/// Where the kubelet says that the API server is: every pod is told.
+fn api_server(environment: &Environment, at: &Spot<'_>, report: &mut Report) -> Option<Url> {
+    let told = |name: &str| environment.get(name).filter(|value| !value.is_empty());
+    let text = match (told("KUBERNETES_SERVICE_HOST"), told("KUBERNETES_SERVICE_PORT")) {
+        (Some(host), port) => {
+            let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+            format!("https://{host}:{}", port.map_or("443", String::as_str))
+        }
+        (None, _) => API_SERVER.to_owned(),
+    };
+    let url = provider::http_url(&text).filter(|url| url.path() == "/");
+    if url.is_none() {
+        let what = format!("KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT make no URL: `{text}`");
+        report.refuse(at.problem(what, "Write `https://kubernetes.default.svc`, or mend the variables."));
+    }
+    url
 }
 
 fn session(
@@ -266,6 +294,17 @@ fn audiences(raw: &[String], required: bool, at: &Spot<'_>, report: &mut Report)
     }
     for (index, _) in raw.iter().enumerate().filter(|(_, name)| name.trim().is_empty()) {
         report.refuse(at.index(index).problem("it is empty", "Write what its tokens for us name in `aud`."));
+    }
+    raw.to_vec()
+}
+
+/// Of an access token (RFC 6749 section 3.3).
+fn scopes(raw: &[String], at: &Spot<'_>, report: &mut Report) -> Vec<String> {
+    for (index, scope) in raw.iter().enumerate() {
+        if scope.is_empty() || !scope.chars().all(|c| matches!(c, '!' | '#'..='[' | ']'..='~')) {
+            let what = format!("`{scope}` is no scope");
+            report.refuse(at.index(index).problem(what, "Write one scope an element: `[mesh, mesh.read]`."));
+        }
     }
     raw.to_vec()
 }
