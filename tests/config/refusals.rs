@@ -3,6 +3,7 @@
 mod address;
 mod form;
 mod header;
+mod identity;
 mod lifetime;
 mod provider;
 mod rule;
