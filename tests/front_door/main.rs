@@ -5,6 +5,8 @@
 mod lying_idp;
 #[path = "../support/settings.rs"]
 mod settings;
+#[path = "../support/token_review.rs"]
+mod token_review;
 
 mod browser;
 mod house;
@@ -20,6 +22,7 @@ mod providers;
 mod refusals;
 mod renewal;
 mod returning;
+mod service_accounts;
 mod sessions;
 mod sign_in;
 mod sign_in_refused;
