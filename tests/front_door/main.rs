@@ -5,6 +5,8 @@
 mod lying_idp;
 #[path = "../support/settings.rs"]
 mod settings;
+#[path = "../support/token_review.rs"]
+mod token_review;
 
 mod browser;
 mod house;
@@ -22,6 +24,7 @@ mod refusals;
 mod renewal;
 mod returning;
 mod rules;
+mod service_accounts;
 mod sessions;
 mod sign_in;
 mod sign_in_refused;
