@@ -4,6 +4,9 @@
 // The fixtures that tests in here share with `tests/` know the crate by its name.
 #[cfg(test)]
 extern crate self as countersign;
+#[cfg(test)]
+#[path = "../tests/support/lying_idp.rs"]
+mod lying_idp;
 
 // Floor 0, words: types that cannot hold a wrong value.
 pub mod audit;
@@ -24,8 +27,10 @@ pub mod rules;
 pub mod seal;
 
 // Floor 2, state: keys, sessions, identity providers, tokens.
+pub mod bearer;
 pub mod idp;
 pub mod keyring;
+pub mod kube;
 pub mod mint;
 pub mod session;
 
