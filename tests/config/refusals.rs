@@ -3,6 +3,7 @@
 mod address;
 mod form;
 mod header;
+mod kubernetes;
 mod lifetime;
 mod provider;
 mod rule;

@@ -1,18 +1,12 @@
-#[path = "../../../tests/support/lying_idp.rs"]
-mod lying_idp;
-
-#[path = "../../../tests/support/settings.rs"]
-mod settings;
-
 use std::path::Path;
 
 use serde_json::json;
 
 use super::*;
 use crate::clock::{TestClock, UnixTime};
-use crate::config::{BearerSource, EgressSettings};
+use crate::config::{BearerSource, EgressSettings, for_tests as settings};
+use crate::lying_idp::{Answer, CLIENT_ID, CLIENT_SECRET, LyingIdp, Seen};
 use crate::secret::SecretText;
-use lying_idp::{Answer, CLIENT_ID, CLIENT_SECRET, LyingIdp, Seen};
 
 const INTROSPECT: &str = "/introspect";
 const NOW: u64 = 1_800_000_000;

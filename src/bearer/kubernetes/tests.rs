@@ -1,16 +1,13 @@
 #[path = "../../../tests/support/token_review.rs"]
 mod token_review;
 
-#[path = "../../../tests/support/settings.rs"]
-mod settings;
-
 use std::path::Path;
 
 use serde_json::json;
 
 use super::*;
 use crate::clock::TestClock;
-use crate::config::{BearerSource, KubernetesApi};
+use crate::config::{BearerSource, KubernetesApi, for_tests as settings};
 use token_review::{AUDIENCE, Answer, Cluster, KEY_SET, TOKEN_REVIEWS, USER};
 
 struct Rig {
