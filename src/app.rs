@@ -306,6 +306,17 @@ fn sources(
     Ok(Some(Arc::new(Sources::new(&settings.bearer, &outbound, metrics, clock)?)))
 }
 
+/// The providers alone, without a gateway around them.
+///
+/// # Errors
+/// If there is no way out to them.
+pub(crate) fn providers_alone(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<Provider>>, OutboundError> {
+    providers(settings, clock, &Arc::new(Metrics::new()))
+}
+
 fn admin_router(housekeeping: &Arc<Housekeeping>, metrics: Arc<Metrics>, drain: &Drain) -> Router {
     let (housekeeping, drain) = (Arc::clone(housekeeping), drain.clone());
     let readiness = Arc::new(move || Readiness { draining: drain.is_draining(), ..housekeeping.readiness() });

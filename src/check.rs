@@ -28,7 +28,7 @@ pub use pass::Pass;
 
 use headers::OwnedHeaders;
 use own_token::OwnTokens;
-use pass::{Holder, Passes};
+use pass::{Holder, NoPass, Passes};
 use tokens::AtOnce;
 
 /// One question: may this request pass, and as whom?
@@ -335,8 +335,10 @@ impl Check {
     ) -> Result<Result<Arc<Pass>, Verdict>, CheckError> {
         match Pass::make(&self.owned, &self.mint, rule, holder) {
             Ok(pass) => Ok(Ok(Arc::new(pass))),
-            Err(error @ MintError::TooLarge(_)) => Ok(Err(deny(rule, kind, holder, error.to_string()))),
-            Err(error) => Err(error.into()),
+            Err(error @ (NoPass::Header(_) | NoPass::Mint(MintError::TooLarge { .. }))) => {
+                Ok(Err(deny(rule, kind, holder, error.to_string())))
+            }
+            Err(NoPass::Mint(error)) => Err(error.into()),
         }
     }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
+use thiserror::Error;
 
-use super::headers::OwnedHeaders;
+use super::headers::{HeaderTooLarge, OwnedHeaders};
 use crate::bearer::Verified;
 use crate::clock::UnixTime;
 use crate::identity::Identity;
@@ -82,8 +83,8 @@ impl Pass {
     }
 
     /// A pass for somebody whom a rule admits.
-    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, holder: &Holder<'_>) -> Result<Self, MintError> {
-        let mut set = owned.filled(holder.identity);
+    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, holder: &Holder<'_>) -> Result<Self, NoPass> {
+        let mut set = owned.filled(holder.identity)?;
         let mut fresh_until = holder.ends_at;
         let token_may_be_set = !(rule.keep_authorization && owned.token == http::header::AUTHORIZATION);
         let sets_token = rule.mint_token && token_may_be_set;
@@ -118,6 +119,15 @@ impl<'a> From<&'a Live> for Holder<'a> {
             revision: Some(live.revision),
         }
     }
+}
+
+/// Why there is no pass for somebody whom the rule admits.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum NoPass {
+    #[error(transparent)]
+    Header(#[from] HeaderTooLarge),
+    #[error(transparent)]
+    Mint(#[from] MintError),
 }
 
 /// The passes at hand.

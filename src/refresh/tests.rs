@@ -13,6 +13,7 @@ use crate::clock::TestClock;
 use crate::config::{EgressSettings, for_tests as settings};
 use crate::entropy::SystemEntropy;
 use crate::idp::lying_idp::{LyingIdp, TOKEN, registration};
+use crate::idp::lying_idp::{LyingIdp, TOKEN, registration};
 use crate::idp::{AuthorizationRequest, Outbound};
 use crate::seal::SessionKeys;
 use crate::secret::{SecretBytes, SecretText};
@@ -96,7 +97,7 @@ impl Rig {
         let idp = LyingIdp::start(clock.clone()).await;
         let provider = provider(&idp.issuer, clock.clone());
         provider.discover().await.unwrap();
-        let request = AuthorizationRequest { state: "s", nonce: "n", code_challenge: CHALLENGE, prompt_login: false };
+        let request = AuthorizationRequest { state: "s", nonce: "n", code_challenge: CHALLENGE, prompt: None };
         let callback = idp.visit(&provider.authorization_url(&request).unwrap());
         let secret = |text: &str| SecretText::new(text.into());
         let signed_in = provider.exchange(&secret(&callback.parameters["code"]), &secret(VERIFIER), "n").await.unwrap();

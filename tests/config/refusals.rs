@@ -1,8 +1,10 @@
 //! Every mistake, with the whole text of what is said of it.
 
 mod address;
+mod bearer;
 mod form;
 mod header;
+mod identity;
 mod kubernetes;
 mod lifetime;
 mod provider;

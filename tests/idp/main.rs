@@ -5,7 +5,9 @@ mod lying_idp;
 #[path = "../support/settings.rs"]
 mod settings;
 
+mod diagnosis;
 mod discovery;
+mod groups;
 mod id_token;
 mod keys;
 mod places;

@@ -83,7 +83,7 @@ impl Rig {
 }
 
 pub(crate) fn request() -> AuthorizationRequest<'static> {
-    AuthorizationRequest { state: "state-of-this-flow", nonce: NONCE, code_challenge: CHALLENGE, prompt_login: false }
+    AuthorizationRequest { state: "state-of-this-flow", nonce: NONCE, code_challenge: CHALLENGE, prompt: None }
 }
 
 pub(crate) fn settings(issuer: &str) -> ProviderSettings {

@@ -231,8 +231,15 @@ fn tell_apart(earlier: &[ProviderSettings], provider: &ProviderSettings, at: &Sp
             "`{}` could name a user exactly as `{}` does, and let one be taken for the other",
             provider.id, other.id
         );
-        let instead = "Give each its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users \
-                       are named by `email`, its own `identity: {admit: {email_domains: […]}}` (and no `transform`).";
+        let rewritten =
+            [&other.identity, &provider.identity].iter().any(|settings| !settings.user_transform.is_empty());
+        let instead = if rewritten {
+            "Give each its own `identity: {user: {prefix: …}}`, none the beginning of another: what `transform` makes of \
+             users is not told apart by their `email_domains`."
+        } else {
+            "Give each its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users are named \
+             by `email`, its own `identity: {admit: {email_domains: […]}}`."
+        };
         report.refuse(at.problem(what, instead));
     }
 }

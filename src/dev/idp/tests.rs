@@ -230,7 +230,7 @@ async fn countersign_and_this_provider_agree() {
     let provider = Provider::new(settings.providers[0].clone(), CALLBACK.into(), outbound, clock);
     provider.discover().await.expect("it is found");
     assert_eq!(provider.origins(), [&*issuer]);
-    let request = AuthorizationRequest { state: "xyz", nonce: "n-0S6", code_challenge: CHALLENGE, prompt_login: false };
+    let request = AuthorizationRequest { state: "xyz", nonce: "n-0S6", code_challenge: CHALLENGE, prompt: None };
     let url = provider.authorization_url(&request).expect("it is found");
     let browser =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a browser");
