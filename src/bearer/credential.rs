@@ -71,6 +71,11 @@ impl<'h> Credential<'h> {
         Self { token, place }
     }
 
+    /// The token itself.
+    pub(crate) const fn token(&self) -> &'h str {
+        self.token
+    }
+
     /// Whether nothing in it says whose it is.
     #[must_use]
     pub fn is_opaque(&self) -> bool {

@@ -31,6 +31,10 @@ pub(super) fn check(
         _ => return Err(format!("its `iss` is not `{}`", expected.issuer)),
     }
     check_audience(claims, expected.audiences)?;
+    // RFC 9449 section 7.2: as a mere bearer token it must not be good, and the proof cannot be seen here.
+    if claims.contains_key("cnf") {
+        return Err("it is bound to a key (`cnf`), and no bearer token".to_owned());
+    }
     match claims.get("sub") {
         Some(Value::String(subject)) if !subject.is_empty() => {}
         _ => return Err("it has no `sub`".to_owned()),
@@ -113,6 +117,7 @@ mod tests {
             ("nbf", json!(1061)),
             ("iat", json!(1061)),
             ("iat", json!("900")),
+            ("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
         ] {
             assert!(judged(|claims| claims[name] = value.clone(), None).is_err(), "{name} {value} passed");
         }

@@ -61,9 +61,14 @@ impl Check {
         if let Some(credential) = by_proxy {
             return self.vouched_for(sources, &credential, question, rule, kind).await;
         }
-        let Ok(session) = sources.session_value(headers) else { return two };
+        let in_authorization = sources.sessions_come_in(&AUTHORIZATION);
+        let for_workload = rule.keep_authorization && in_authorization;
+        let session = match sources.session_value(headers) {
+            Ok(session) => session,
+            Err(_) if for_workload => None,
+            Err(_) => return two,
+        };
         if let Some(value) = session {
-            let for_workload = rule.keep_authorization && sources.sessions_come_in(&AUTHORIZATION);
             match self.sessions.prove(value) {
                 // As a cookie it would be kept from the workload.
                 Ok(_) if for_workload => return Ok(Some(Verdict::Refuse(Refusal::SessionForWorkload))),
@@ -73,9 +78,7 @@ impl Check {
                     };
                     return self.somebody(question, rule, kind, &cookie, &live).map(Some);
                 }
-                Err(_) if !sources.sessions_come_in(&AUTHORIZATION) => {
-                    return Ok(Some(bad_token("it is no session of ours")));
-                }
+                Err(_) if !in_authorization => return Ok(Some(bad_token("it is no session of ours"))),
                 Err(_) => {}
             }
         }
@@ -84,12 +87,17 @@ impl Check {
         }
         let Ok(credential) = sources.find(headers) else { return two };
         match credential {
-            // A token of ours is for the mesh, and nobody else is shown it.
-            Some(credential) if !self.own_tokens.are_in_headers(headers) => {
+            Some(credential) if !self.is_secret_of_ours(&credential, question) => {
                 self.vouched_for(sources, &credential, question, rule, kind).await
             }
             _ => Ok(None),
         }
+    }
+
+    /// Whether it is what nobody else must be shown, if only to ask whose it is: a token of ours, which is for the mesh,
+    /// or the value of a session.
+    fn is_secret_of_ours(&self, credential: &Credential<'_>, question: &Question<'_>) -> bool {
+        self.own_tokens.are_in_headers(question.headers) || self.sessions.prove(credential.token()).is_ok()
     }
 
     /// Who comes with a token where `Authorization` belongs to the workload, and nobody else is signed in. A token that
@@ -105,7 +113,7 @@ impl Check {
             return Ok(Some(Verdict::Refuse(Refusal::TwoCredentials)));
         };
         let Some(credential) = credential else { return Ok(None) };
-        if credential.is_opaque() || self.own_tokens.are_in_headers(question.headers) {
+        if credential.is_opaque() || self.is_secret_of_ours(&credential, question) {
             return Ok(None);
         }
         match self.vouched_for(sources, &credential, question, rule, kind).await? {

@@ -6,8 +6,8 @@ use countersign::clock::TestClock;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::bearer::{ask, house};
-use crate::browser::PAGE;
+use crate::bearer::{ask, house, house_with};
+use crate::browser::{PAGE, SESSION};
 use crate::house::{BEGINNING, House};
 use crate::lying_idp::{DISCOVERY, JWKS, LyingIdp, Signing};
 
@@ -135,6 +135,39 @@ async fn two_authorizations_are_refused() {
             }
         }
     }
+    // Where they belong to the workload, they are its own matter.
+    let headers = [("accept", "*/*"), ("authorization", &*good), ("authorization", &*good)];
+    let answer = house.signed_in().await.check_with(Method::GET, "/notebook/ann/nb/", &headers).await;
+    assert_eq!((answer.status, answer.header("kubeflow-userid")), (200, "ann@example.com"));
+    let answer = house.browser().check_with(Method::GET, "/notebook/ann/nb/", &headers).await;
+    assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("two_credentials")));
+}
+
+#[tokio::test]
+async fn the_secrets_of_others_are_shown_to_nobody() {
+    let house = house_with(
+        "bearer:
+  - {kind: jwt, issuer: ISSUER, audiences: [countersign], algorithms: [RS256], jwks_url: ISSUER/keys}
+  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, identity: {user: {prefix: 'x:'}}}
+identity: {user: {prefix: 'corp:'}}
+",
+    )
+    .await;
+    let (somebody, nobody) = (house.signed_in().await, house.browser());
+    let value = somebody.cookie(SESSION).expect("a session");
+    let own = somebody.check("/").await.token().to_owned();
+    let hidden = format!("x.{own}");
+    let other = LyingIdp::start(Arc::new(TestClock::at(BEGINNING))).await;
+    for token in [&*value, &*own, &*hidden, &*other.access_token(|_| ())] {
+        assert_eq!(ask(&nobody, "/", token).await.status, 401);
+        assert_eq!(ask(&somebody, "/", token).await.status, 200);
+    }
+    for path in ["/notebook/ann/nb/", "/dex/token", "/public/x"] {
+        ask(&nobody, path, "workloads-own-key").await;
+    }
+    assert_eq!(house.idp.hits("/introspect"), 0);
+    ask(&nobody, "/", "an-opaque-one").await;
+    assert_eq!(house.idp.hits("/introspect"), 1, "such a one is");
 }
 
 #[tokio::test]
