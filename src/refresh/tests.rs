@@ -13,7 +13,6 @@ use crate::clock::TestClock;
 use crate::config::{EgressSettings, for_tests as settings};
 use crate::entropy::SystemEntropy;
 use crate::idp::lying_idp::{LyingIdp, TOKEN, registration};
-use crate::idp::lying_idp::{LyingIdp, TOKEN, registration};
 use crate::idp::{AuthorizationRequest, Outbound};
 use crate::seal::SessionKeys;
 use crate::secret::{SecretBytes, SecretText};
