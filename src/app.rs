@@ -18,6 +18,7 @@ use crate::config::{Listen, Settings, ShutdownSettings};
 use crate::door::admin::{self, AdminState, Readiness};
 use crate::door::answer::Answers;
 use crate::door::browser::BrowserDoor;
+use crate::door::ext_authz_grpc::GrpcDoor;
 use crate::door::ext_authz_http::CheckDoor;
 use crate::door::pages::{PageError, Pages};
 use crate::door::{Doors, keys};
@@ -157,7 +158,8 @@ impl Gateway {
         let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, sources.clone(), Arc::clone(&clock));
         let answers =
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
-        let check_door = CheckDoor::new(&settings, answers);
+        let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
+        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(answers));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
         let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
@@ -168,7 +170,7 @@ impl Gateway {
             main: listen(*main).await?,
             admin: listen(*admin).await?,
             tls: tls.as_ref().map(server::tls).transpose()?,
-            doors: Doors::new(check_door, others),
+            doors: Doors::new(http, grpc, others),
             sessions: Arc::clone(&sessions),
             sources,
             refresher,

@@ -24,7 +24,7 @@ use crate::session::{Live, SessionCookie, Sessions, StoreError};
 
 pub use challenge::Kind;
 pub use own_paths::OwnPaths;
-pub use pass::Pass;
+pub use pass::{Pass, Whom};
 
 use headers::OwnedHeaders;
 use own_token::OwnTokens;

@@ -149,10 +149,14 @@ impl CookieNames {
     }
 }
 
+/// A value of ours has no comma: what stands behind one was another `Cookie` header (Envoy joins them so in checks over
+/// gRPC). Before our name a comma may just as well be part of another cookie, which others can set, and makes no new one.
 fn find<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, TwoOfOneName> {
     let mut found = None;
-    for (other, value) in pairs(headers) {
-        if other == name && found.replace(value).is_some() {
+    for (_, value) in pairs(headers).filter(|(other, _)| *other == name) {
+        let (value, behind) = value.split_once(',').unwrap_or((value, ""));
+        let again = behind.split(',').filter_map(|part| part.split_once('=')).any(|(other, _)| other.trim() == name);
+        if found.replace(value).is_some() || again {
             return Err(TwoOfOneName);
         }
     }
@@ -208,6 +212,17 @@ mod tests {
             ])),
             [("b", "2")]
         );
+    }
+
+    #[test]
+    fn headers_that_were_joined_by_a_comma_make_nobody_else_of_anybody() {
+        let names = names();
+        assert_eq!(names.find_session(&sent(&["__Host-countersign=x,a=1; b=2"])), Ok(Some("x")));
+        for two in ["__Host-countersign=x,__Host-countersign=y", "__Host-countersign=x,a=1, __Host-countersign=y"] {
+            assert_eq!(names.find_session(&sent(&[two])), Err(TwoOfOneName), "{two}");
+        }
+        assert_eq!(names.find_session(&sent(&["a=1,__Host-countersign=evil"])), Ok(None));
+        assert_eq!(names.find_session(&sent(&["a=1,__Host-countersign=evil; __Host-countersign=x"])), Ok(Some("x")));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod admin;
 pub mod answer;
 pub mod browser;
+pub mod ext_authz_grpc;
 pub mod ext_authz_http;
 pub mod keys;
 pub mod pages;
@@ -22,27 +23,29 @@ use futures_util::future::{BoxFuture, Either};
 use http::Request;
 use tower::{Service, ServiceExt};
 
+use ext_authz_grpc::GrpcDoor;
 use ext_authz_http::CheckDoor;
 
 /// The service of the main port. Checks are told apart before any routing: they are nearly all there is.
 #[derive(Clone)]
 pub struct Doors {
-    check: Arc<CheckDoor>,
+    http: Option<Arc<CheckDoor>>,
+    grpc: Option<GrpcDoor>,
     others: Router,
 }
 
 impl Doors {
-    /// `check` answers what the gateway asks, `others` everything else.
+    /// `http` and `grpc`, where they are open, answer what gateways ask, `others` everything else.
     #[must_use]
-    pub fn new(check: CheckDoor, others: Router) -> Self {
-        Self { check: Arc::new(check), others }
+    pub fn new(http: Option<CheckDoor>, grpc: Option<GrpcDoor>, others: Router) -> Self {
+        Self { http: http.map(Arc::new), grpc, others }
     }
 }
 
 impl<B> Service<Request<B>> for Doors
 where
     B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<BoxError>,
+    B::Error: Into<BoxError> + Send,
 {
     type Response = Response;
     type Error = Infallible;
@@ -53,16 +56,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        if !self.check.is_for(&request) {
-            return Either::Right(Box::pin(self.others.clone().oneshot(request.map(Body::new))));
+        if let Some(check) = self.http.as_ref().filter(|check| check.is_for(&request)) {
+            if let Some(response) = check.answer_at_once(&request) {
+                return Either::Left(ready(Ok(response)));
+            }
+            // A check over HTTP has no body of its own; what a gateway may have sent along is not read.
+            let request = request.map(|_| ());
+            let check = Arc::clone(check);
+            return Either::Right(Box::pin(async move { Ok(check.answer(request).await) }));
         }
-        if let Some(response) = self.check.answer_at_once(&request) {
-            return Either::Left(ready(Ok(response)));
+        if let Some(check) = self.grpc.as_ref().filter(|check| check.is_for(&request)) {
+            let check = check.clone();
+            return Either::Right(Box::pin(async move { Ok(check.answer(request).await) }));
         }
-        // A check has no body of its own; what a gateway may have sent along is not read.
-        let request = request.map(|_| ());
-        let check = Arc::clone(&self.check);
-        Either::Right(Box::pin(async move { Ok(check.answer(request).await) }))
+        Either::Right(Box::pin(self.others.clone().oneshot(request.map(Body::new))))
     }
 }
 

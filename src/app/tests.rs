@@ -1,7 +1,13 @@
 //! The house with a store that fails when a test wants it to.
 
+#[path = "../../tests/support/grpc_check.rs"]
+mod grpc_check;
+
 use std::sync::Arc;
 
+use envoy_types::pb::envoy::service::auth::v3::DeniedHttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use grpc_check::Encoding;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -69,6 +75,36 @@ async fn people_are_sent_to_a_page_and_programs_get_401_while_the_store_is_away(
 }
 
 #[tokio::test]
+async fn over_grpc_a_503_is_a_503_while_the_store_is_away() {
+    let house = House::open().await;
+    let (in_memory, only_in_store) = (house.cookie().await, house.other_sessions_cookie().await);
+    house.store.set_broken(true);
+
+    let page = house.denied_over_grpc("GET", "text/html", Some(&only_in_store)).await;
+    let headers = grpc_check::headers(&page.headers);
+    assert_eq!((page.status.unwrap().code, &*headers["retry-after"]), (503, "5"));
+    assert_eq!((&*headers["content-type"], headers.get("location")), ("text/html; charset=utf-8", None));
+    assert!(page.body.contains("Sessions are out of reach"), "{}", page.body);
+    assert!(page.body.replace("&#x2f;", "/").contains("href=\"/x?y=1\""), "the way back: {}", page.body);
+
+    for (method, accept) in [("GET", "application/json"), ("POST", "text/html")] {
+        let program = house.denied_over_grpc(method, accept, Some(&only_in_store)).await;
+        let headers = grpc_check::headers(&program.headers);
+        assert_eq!((program.status.unwrap().code, &*headers["retry-after"]), (503, "5"));
+        let json: Value = serde_json::from_str(&program.body).expect("JSON");
+        assert_eq!((json["error"].as_str(), json["retry_after"].as_u64()), (Some("store_unavailable"), Some(5)));
+    }
+    // Who needs no session is not held up, and neither is who is known already.
+    let stranger = house.denied_over_grpc("GET", "text/html", None).await;
+    assert_eq!(grpc_check::headers(&stranger.headers)["location"], "/oauth2/start?rd=/x%3Fy%3D1");
+    let known = house.ask_over_grpc("GET", "text/html", Some(&in_memory)).await;
+    assert!(matches!(known, HttpResponse::OkResponse(_)), "{known:?}");
+    house.store.set_broken(false);
+    let again = house.ask_over_grpc("GET", "text/html", Some(&only_in_store)).await;
+    assert!(matches!(again, HttpResponse::OkResponse(_)), "{again:?}");
+}
+
+#[tokio::test]
 async fn a_sign_out_that_cannot_be_kept_says_so() {
     let house = House::open().await;
     let in_memory = house.cookie().await;
@@ -129,6 +165,22 @@ impl House {
         let live = self.sessions.find(&cookie).await.unwrap().unwrap();
         self.sessions.renew(&cookie, &live, new_session()).await.unwrap();
         value
+    }
+
+    async fn ask_over_grpc(&self, method: &str, accept: &str, session: Option<&str>) -> HttpResponse {
+        let session = session.map(|value| ("cookie".to_owned(), format!("__Host-countersign={value}").into_bytes()));
+        let headers: Vec<(String, Vec<u8>)> =
+            [("accept".to_owned(), accept.into())].into_iter().chain(session).collect();
+        let asked = grpc_check::request(method, "mesh.example.com", "/x?y=1", &headers, Encoding::Joined);
+        let answer = grpc_check::connect(self.address).await.check(asked).await.unwrap().into_inner();
+        grpc_check::parts(&answer).1
+    }
+
+    async fn denied_over_grpc(&self, method: &str, accept: &str, session: Option<&str>) -> DeniedHttpResponse {
+        match self.ask_over_grpc(method, accept, session).await {
+            HttpResponse::DeniedResponse(denied) => denied,
+            other => panic!("{other:?}"),
+        }
     }
 
     async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {

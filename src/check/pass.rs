@@ -9,12 +9,12 @@ use thiserror::Error;
 use super::headers::{HeaderTooLarge, OwnedHeaders};
 use crate::bearer::Verified;
 use crate::clock::UnixTime;
-use crate::identity::Identity;
+use crate::identity::{Groups, Identity, UserId};
 use crate::mint::{Context, Mint, MintError};
 use crate::rules::Rule;
 use crate::session::{Live, Revision, StoreKey};
 
-/// How many passes are kept, at most; each is some two kilobytes.
+/// How many passes are kept, at most; each is some two or three kilobytes.
 const CAPACITY: usize = 50_000;
 /// The same of bearer tokens.
 const TOKEN_CAPACITY: usize = 10_000;
@@ -27,6 +27,7 @@ pub struct Pass {
     remove_with_cookie: HeaderValue,
     sets_token: bool,
     keeps_authorization: bool,
+    whom: Option<Whom>,
     revision: Option<Revision>,
     fresh_until: UnixTime,
 }
@@ -46,6 +47,19 @@ pub(super) struct Holder<'a> {
     pub(super) revision: Option<Revision>,
 }
 
+/// Whom a pass is for, as a gateway may note it down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Whom {
+    /// The user.
+    pub user: UserId,
+    /// Their groups.
+    pub groups: Groups,
+    /// The session's or the token's pseudonym, which the RC token carries too.
+    pub sid: String,
+    /// The rule that admits them.
+    pub rule: String,
+}
+
 impl Pass {
     /// What the workload is to read, in the place of whatever the client sent under these names.
     #[must_use]
@@ -57,6 +71,12 @@ impl Pass {
     #[must_use]
     pub const fn remove(&self, cookie: bool) -> &HeaderValue {
         if cookie { &self.remove_with_cookie } else { &self.remove }
+    }
+
+    /// Whom it is for, if anybody in particular.
+    #[must_use]
+    pub const fn whom(&self) -> Option<&Whom> {
+        self.whom.as_ref()
     }
 
     /// Whether an RC token is among them.
@@ -77,6 +97,7 @@ impl Pass {
             remove_with_cookie: owned.removal(&[], keeps_authorization, true),
             sets_token: false,
             keeps_authorization,
+            whom: None,
             revision: None,
             fresh_until: UnixTime::MAX,
         }
@@ -96,12 +117,15 @@ impl Pass {
         }
         let keep = rule.keep_authorization;
         let (remove, remove_with_cookie) = (owned.removal(&set, keep, false), owned.removal(&set, keep, true));
+        let (user, groups) = (holder.identity.user.clone(), holder.identity.groups.clone());
+        let whom = Whom { user, groups, sid: holder.sid.to_owned(), rule: rule.name().to_owned() };
         Ok(Self {
             set,
             remove,
             remove_with_cookie,
             sets_token,
             keeps_authorization: keep,
+            whom: Some(whom),
             revision: holder.revision,
             fresh_until,
         })

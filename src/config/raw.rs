@@ -2,6 +2,7 @@
 //! reference that `config schema` prints and `docs/configuration.md` lists.
 
 mod bearer;
+mod doors;
 mod identity;
 mod provider;
 mod rule;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use bearer::{Bearer, BearerKind, FrontProxy, FrontProxyKind, KubernetesVerify};
+pub(super) use doors::Doors;
 pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
 pub(super) use provider::{ClientAuth, Provider, ResponseMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
@@ -31,6 +33,8 @@ pub(super) struct Raw {
     pub(super) hosts: Vec<String>,
     /// Where to listen.
     pub(super) listen: Listen,
+    /// The doors that gateways ask at, on the main port. Shut those that nobody uses.
+    pub(super) doors: Doors,
     /// The directory where keys and sessions of a single node are kept. Made at the first start.
     pub(super) data_dir: DataDir,
     /// The identity providers, at least one. Required.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub hosts: Vec<Url>,
     /// Where to listen.
     pub listen: Listen,
+    /// Which doors of the check are open, at least one.
+    pub doors: DoorSettings,
     /// Where keys and sessions of a single node are kept.
     pub data_dir: PathBuf,
     /// The identity providers, at least one; their ids and callback paths differ.
@@ -72,6 +74,21 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// Certificate chain and key (PEM) of the main port; cleartext without.
     pub tls: Option<TlsFiles>,
+}
+
+/// Which doors of the check are open.
+#[derive(Clone, Copy, Debug)]
+pub struct DoorSettings {
+    /// Envoy's `ext_authz` over HTTP.
+    pub http: bool,
+    /// Envoy's `ext_authz` over gRPC.
+    pub grpc: bool,
+}
+
+impl Default for DoorSettings {
+    fn default() -> Self {
+        Self { http: true, grpc: true }
+    }
 }
 
 /// The PEM files of a TLS listener.

@@ -3,6 +3,7 @@
 
 mod address;
 mod bearer;
+mod doors;
 mod header;
 mod identity;
 mod lifetime;
@@ -34,6 +35,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let cookie = address::cookie(raw, public_url.as_ref(), &hosts, at, report);
     let (path_prefix, check_prefix) = address::paths(&raw.paths, &at.field("paths"), report);
     let listen = listen(&raw.listen, &at.field("listen"), report);
+    let doors = doors::open(&raw.doors, &at.field("doors"), report);
     let providers = provider::all(raw, &path_prefix, at, environment, report);
     let session = lifetime::session(&raw.session, &at.field("session"), environment, report);
     let token = lifetime::token(raw, public_url.as_ref(), session.max_age, at, report);
@@ -54,6 +56,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         public_url: public_url?,
         hosts,
         listen,
+        doors,
         data_dir: raw.data_dir.0.clone(),
         providers,
         bearer,

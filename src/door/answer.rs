@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, LOCATION};
@@ -83,6 +83,14 @@ impl Answers {
         let ids = RequestIds::of(question.headers, &*self.entropy);
         let span = ids.span();
         self.answer_within(door, question, ids.request_id()).instrument(span).await
+    }
+
+    /// The answer to a question that cannot be read: whatever it is about does not pass.
+    #[must_use]
+    pub fn unreadable(&self, door: CheckDoor) -> Response {
+        self.metrics.check(door, CheckVerdict::Refuse, CheckReason::Unreadable, Duration::ZERO);
+        tracing::info!(door = door.as_str(), reason = "the check cannot be read", "refused");
+        Problem::unreadable().to_json(RequestIds::of(&HeaderMap::new(), &*self.entropy).request_id())
     }
 
     async fn answer_within(&self, door: CheckDoor, question: &Question<'_>, request_id: &str) -> Answer {

@@ -67,6 +67,20 @@ impl Problem {
         }
     }
 
+    /// A check that cannot be read, so that nobody knows what passes if it does.
+    #[must_use]
+    pub fn unreadable() -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "unreadable",
+            title: "The request cannot be understood safely",
+            what: "What the proxy in front asks about it is not well-formed.".into(),
+            who: AtFault::Browser,
+            hint: "Check the address and the program that sent it.",
+            passing: false,
+        }
+    }
+
     /// The page. `retry` is where to try again, if that makes sense.
     #[must_use]
     pub fn to_page(&self, pages: &Pages, nonce: &str, request_id: &str, retry: Option<&str>) -> Response {

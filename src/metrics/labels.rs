@@ -104,6 +104,8 @@ labels! {
         NotAdmitted = "not_admitted",
         /// The path could be read in more than one way.
         AmbiguousPath = "ambiguous_path",
+        /// The gateway's question could not be read.
+        Unreadable = "unreadable",
         /// The session store is away.
         StoreUnavailable = "store_unavailable",
         /// What it takes to verify a token cannot be had.

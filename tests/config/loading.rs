@@ -85,6 +85,7 @@ fn the_defaults_are_these() {
     let settings = Home::new().load(&good(""), &[]).expect("good").settings;
     assert_eq!(settings.listen.main.to_string(), "0.0.0.0:9000");
     assert_eq!(settings.listen.admin.to_string(), "0.0.0.0:9001");
+    assert!(settings.doors.http && settings.doors.grpc);
     assert_eq!(settings.data_dir.to_str(), Some("/var/lib/countersign"));
     assert_eq!((settings.session.max_age, settings.session.idle), (Duration::from_hours(24), Duration::from_hours(8)));
     assert_eq!(settings.session.renew_every, Duration::from_mins(15));
@@ -109,6 +110,14 @@ fn the_defaults_are_these() {
     assert_eq!((settings.log.json, &*settings.log.filter), (true, "info"));
     assert_eq!(settings.shutdown.lame_duck, Duration::from_secs(5));
     assert_eq!(settings.shutdown.deadline, Duration::from_secs(25));
+}
+
+#[test]
+fn doors_are_shut_one_by_one() {
+    let doors = |text: &str| Home::new().load(&good(text), &[]).expect("good").settings.doors;
+    let (no_grpc, no_http) = (doors("doors: {grpc: false}\n"), doors("doors: {http: false}\n"));
+    assert_eq!((no_grpc.http, no_grpc.grpc), (true, false));
+    assert_eq!((no_http.http, no_http.grpc), (false, true));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod address;
 mod bearer;
+mod doors;
 mod form;
 mod header;
 mod identity;

@@ -170,7 +170,7 @@ impl Browser {
 }
 
 impl Answer {
-    fn parse(bytes: &[u8]) -> Self {
+    pub(crate) fn parse(bytes: &[u8]) -> Self {
         let text = std::str::from_utf8(bytes).expect("a text");
         let (head, body) = text.split_once("\r\n\r\n").expect("a head");
         let mut lines = head.lines();

@@ -1,6 +1,8 @@
 //! The gateway through its front door: a real socket, a real cookie jar, checks asked as Envoy asks them, and an identity
 //! provider that lies when it is told to. Only the clock is a test's own.
 
+#[path = "../support/grpc_check.rs"]
+mod grpc_check;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
 #[path = "../support/settings.rs"]
@@ -16,8 +18,10 @@ mod rc_token;
 mod admitted;
 mod bearer;
 mod bearer_refused;
+mod both_doors;
 mod corporate;
 mod front_proxy;
+mod grpc;
 mod keys;
 mod providers;
 mod refusals;
