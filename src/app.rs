@@ -19,6 +19,7 @@ use crate::door::answer::Answers;
 use crate::door::browser::BrowserDoor;
 use crate::door::ext_authz_grpc::GrpcDoor;
 use crate::door::ext_authz_http::CheckDoor;
+use crate::door::forward_auth::ForwardAuthDoor;
 use crate::door::pages::{PageError, Pages};
 use crate::door::{Doors, keys};
 use crate::entropy::{Entropy, SystemEntropy};
@@ -153,11 +154,15 @@ impl Gateway {
         let answers =
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
         let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
-        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(answers));
+        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
+        let forward_auth = ForwardAuthDoor::new(&settings, answers, Arc::clone(&clock), Arc::clone(&entropy));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
         let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
-        let others = Router::new().merge(browser_door.router()).merge(keys::router(&settings, Arc::clone(&keyring)));
+        let others = Router::new()
+            .merge(forward_auth.router())
+            .merge(browser_door.router())
+            .merge(keys::router(&settings, Arc::clone(&keyring)));
 
         let Listen { main, admin, tls } = &settings.listen;
         Ok(Self {
@@ -283,6 +288,17 @@ fn providers(
         Arc::new(Provider::new(provider.clone(), callback, outbound, Arc::clone(clock)))
     });
     Ok(made.collect())
+}
+
+/// The providers alone, without a gateway around them.
+///
+/// # Errors
+/// If there is no way out to them.
+pub(crate) fn providers_alone(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<Provider>>, OutboundError> {
+    providers(settings, clock, &Arc::new(Metrics::new()))
 }
 
 fn admin_router(housekeeping: &Arc<Housekeeping>, metrics: Arc<Metrics>, drain: &Drain) -> Router {

@@ -17,6 +17,8 @@ mod grpc_check;
 mod house;
 mod load;
 mod report;
+#[path = "../../tests/support/settings.rs"]
+mod settings;
 mod subject;
 
 use std::process::ExitCode;

@@ -4,7 +4,6 @@
 mod grpc_check;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::DeniedHttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
@@ -17,10 +16,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::clock::{TestClock, UnixTime};
-use crate::config::{
-    Admit, Challenge, ClientAuth, CookieSettings, DoorSettings, EgressSettings, IdentityField, IdentitySettings,
-    LogSettings, PageSettings, ProviderSettings, SessionSettings, TokenSettings, Unauthenticated,
-};
+use crate::config::for_tests as settings;
 use crate::entropy::SystemEntropy;
 use crate::identity::{Groups, Identity, ProviderId, ProviderTokens, Subject, UserId};
 use crate::secret::SecretText;
@@ -77,6 +73,25 @@ async fn people_are_sent_to_a_page_and_programs_get_401_while_the_store_is_away(
 
     house.store.set_broken(false);
     assert_eq!(house.ask("GET", "/check/x", &format!("{PAGE}{cookie}")).await.status, 200);
+}
+
+#[tokio::test]
+async fn proxies_that_hand_on_a_503_get_one_while_the_store_is_away() {
+    let house = House::open().await;
+    let cookie = cookie(&house.other_sessions_cookie().await);
+    house.store.set_broken(true);
+    let told = "x-forwarded-method: GET\r\nx-forwarded-host: mesh.example.com\r\nx-forwarded-uri: /x\r\n";
+    for (door, status) in
+        [("/forward-auth", 503), ("/forward-auth?answer=401", 401), ("/forward-auth?answer=refusal", 503)]
+    {
+        let page = house.ask("GET", door, &format!("{told}{PAGE}{cookie}")).await;
+        assert_eq!((page.status, page.header("retry-after"), page.header("location")), (status, "5", ""), "{door}");
+        assert!(page.body.contains("Sessions are out of reach"), "{}", page.body);
+        let program = house.ask("GET", door, &format!("{told}accept: */*\r\n{cookie}")).await;
+        assert_eq!((program.status, program.header("retry-after")), (status, "5"), "{door}");
+    }
+    house.store.set_broken(false);
+    assert_eq!(house.ask("GET", "/forward-auth", &format!("{told}{PAGE}{cookie}")).await.status, 200);
 }
 
 #[tokio::test]
@@ -151,7 +166,8 @@ impl House {
         let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
-        let (settings, metrics) = (settings(data.path()), Arc::new(Metrics::new()));
+        let settings = settings::settings(data.path(), settings::NOBODY, "");
+        let metrics = Arc::new(Metrics::new());
         let opened =
             Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), Arc::clone(&metrics)).await;
         let gateway = opened.unwrap();
@@ -232,69 +248,5 @@ fn new_session() -> NewSession {
         tokens: ProviderTokens { id_token: secret("i"), access_token: secret("a"), refresh_token: None },
         provider_sid: None,
         renew_at: UnixTime::MAX,
-    }
-}
-
-/// A provider that nobody finds, and no rules: everything needs somebody signed in.
-fn settings(data_dir: &Path) -> Settings {
-    let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
-    Settings {
-        public_url: "https://mesh.example.com".parse().unwrap(),
-        hosts: Vec::new(),
-        listen: Listen { main: any_port, admin: any_port, tls: None },
-        doors: DoorSettings::default(),
-        data_dir: data_dir.into(),
-        providers: vec![ProviderSettings {
-            id: ProviderId::parse("corp").unwrap(),
-            name: "Corp".into(),
-            issuer: "http://127.0.0.1:1".into(),
-            client_id: "countersign".into(),
-            client_auth: ClientAuth::None,
-            scopes: words(&["openid"]),
-            authorization_url: None,
-            token_url: None,
-            userinfo_url: None,
-            jwks_url: None,
-            redirect_uri: None,
-            form_post: false,
-            algorithms: words(&["RS256"]),
-            identity: IdentitySettings {
-                user_claim: "email".into(),
-                user_prefix: String::new(),
-                groups_claim: "groups".into(),
-                allow_unverified_email: false,
-                admit: Admit { groups: words(&["*"]), email_domains: words(&["*"]) },
-            },
-        }],
-        session: SessionSettings {
-            max_age: Duration::from_hours(24),
-            idle: Duration::from_hours(8),
-            renew_every: Duration::from_mins(15),
-            keys: Vec::new(),
-        },
-        token: TokenSettings {
-            issuer: "https://mesh.example.com".into(),
-            audience: words(&["mesh"]),
-            lifetime: Duration::from_mins(5),
-            header: http::header::AUTHORIZATION,
-            typ: "rc+jwt".into(),
-            keys_dir: None,
-        },
-        headers: vec![(http::HeaderName::from_static("kubeflow-userid"), IdentityField::User)],
-        rules: Vec::new(),
-        unauthenticated: Unauthenticated {
-            navigation: Challenge::Redirect,
-            other: Challenge::Unauthorized,
-            unknown: Challenge::Redirect,
-        },
-        cookie: CookieSettings { name: "countersign".into(), domain: None, secure: true },
-        path_prefix: "/oauth2".into(),
-        check_prefix: "/check".into(),
-        trusted_proxies: Vec::new(),
-        egress: EgressSettings::default(),
-        pages: PageSettings::default(),
-        log: LogSettings { json: false, filter: "info".into() },
-        shutdown: ShutdownSettings { lame_duck: Duration::ZERO, deadline: Duration::from_secs(5) },
     }
 }

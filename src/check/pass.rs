@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
+use thiserror::Error;
 
-use super::headers::OwnedHeaders;
+use super::headers::{HeaderTooLarge, OwnedHeaders};
 use crate::clock::UnixTime;
 use crate::identity::{Groups, UserId};
 use crate::mint::{Context, Mint, MintError};
@@ -19,6 +20,7 @@ const CAPACITY: usize = 50_000;
 #[derive(Clone, Debug)]
 pub struct Pass {
     set: Vec<(HeaderName, HeaderValue)>,
+    unset: Vec<HeaderName>,
     remove: HeaderValue,
     remove_with_cookie: HeaderValue,
     sets_token: bool,
@@ -48,6 +50,12 @@ impl Pass {
         &self.set
     }
 
+    /// Which other headers are ours: the workload must not read what the client sent under these names.
+    #[must_use]
+    pub fn unset(&self) -> &[HeaderName] {
+        &self.unset
+    }
+
     /// What the workload must not see, comma-separated; with `cookie` if nothing is left of that header.
     #[must_use]
     pub const fn remove(&self, cookie: bool) -> &HeaderValue {
@@ -72,10 +80,12 @@ impl Pass {
 
     /// A pass that takes away whatever is ours.
     fn without_identity(owned: &OwnedHeaders, keeps_authorization: bool) -> Self {
+        let unset = owned.unset(&[], keeps_authorization);
         Self {
             set: Vec::new(),
-            remove: owned.removal(&[], keeps_authorization, false),
-            remove_with_cookie: owned.removal(&[], keeps_authorization, true),
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
             sets_token: false,
             keeps_authorization,
             whom: None,
@@ -85,9 +95,9 @@ impl Pass {
     }
 
     /// A pass for a session under a rule that admits it.
-    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, live: &Live) -> Result<Self, MintError> {
+    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, live: &Live) -> Result<Self, NoPass> {
         let session = &live.session;
-        let mut set = owned.filled(&session.identity);
+        let mut set = owned.filled(&session.identity)?;
         let mut fresh_until = session.ends_at;
         let token_may_be_set = !(rule.keep_authorization && owned.token == http::header::AUTHORIZATION);
         let sets_token = rule.mint_token && token_may_be_set;
@@ -98,14 +108,15 @@ impl Pass {
             set.push((owned.token.clone(), token.header_value));
         }
         let keep = rule.keep_authorization;
-        let (remove, remove_with_cookie) = (owned.removal(&set, keep, false), owned.removal(&set, keep, true));
+        let unset = owned.unset(&set, keep);
         let identity = &session.identity;
         let (user, groups) = (identity.user.clone(), identity.groups.clone());
         let whom = Whom { user, groups, sid: session.sid.clone(), rule: rule.name().to_owned() };
         Ok(Self {
             set,
-            remove,
-            remove_with_cookie,
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
             sets_token,
             keeps_authorization: keep,
             whom: Some(whom),
@@ -113,6 +124,15 @@ impl Pass {
             fresh_until,
         })
     }
+}
+
+/// Why there is no pass for somebody whom the rule admits.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum NoPass {
+    #[error(transparent)]
+    Header(#[from] HeaderTooLarge),
+    #[error(transparent)]
+    Mint(#[from] MintError),
 }
 
 /// The passes at hand.

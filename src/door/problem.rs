@@ -15,6 +15,9 @@ use crate::session::StoreError;
 /// How long to wait before trying again what could not be done, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
+/// The word for somebody who may not enter: trying again as the same person is of no use.
+const NOT_ADMITTED: &str = "not_admitted";
+
 /// An error as it is told to whoever is at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -61,6 +64,34 @@ impl Problem {
         }
     }
 
+    /// A proxy's question that is not believed: anybody could say such a thing of a request.
+    #[must_use]
+    pub fn untrusted_proxy() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "untrusted_proxy",
+            title: "The proxy that asks is not trusted",
+            what: "Its address is not among trusted_proxies, so what it says of the request is not believed.".into(),
+            who: AtFault::Operator,
+            hint: "Add the proxy's address to trusted_proxies in Countersign's config; the log tells it.",
+            passing: false,
+        }
+    }
+
+    /// A proxy's question that does not say, or not in one way, what is asked for.
+    #[must_use]
+    pub fn badly_asked(what: String) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "badly_asked",
+            title: "The proxy does not say which request it asks about",
+            what,
+            who: AtFault::Operator,
+            hint: "Compare the proxy's configuration with the examples.",
+            passing: false,
+        }
+    }
+
     /// A check that cannot be read, so that nobody knows what passes if it does.
     #[must_use]
     pub fn unreadable() -> Self {
@@ -75,11 +106,26 @@ impl Problem {
         }
     }
 
+    /// A request that could not be decided a moment ago, and could be by now.
+    #[must_use]
+    pub fn overtaken() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "overtaken",
+            title: "Please try again",
+            what: "A moment ago the gateway could not let this request pass; now it could.".into(),
+            who: AtFault::Operator,
+            hint: "Load the page again.",
+            passing: true,
+        }
+    }
+
     /// The page. `retry` is where to try again, if that makes sense.
     #[must_use]
     pub fn to_page(&self, pages: &Pages, nonce: &str, request_id: &str, retry: Option<&str>) -> Response {
         let Self { title, what, who, hint, .. } = self;
-        let page = Page::Error { title, what, who: *who, hint, request_id, retry };
+        let retry_label = if self.code == NOT_ADMITTED { "Sign in as somebody else" } else { "Try again" };
+        let page = Page::Error { title, what, who: *who, hint, request_id, retry, retry_label };
         let mut response = pages.render(self.status, page, nonce);
         if self.passing {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
@@ -264,7 +310,7 @@ impl From<&LoginError> for Problem {
             },
             LoginError::NotAdmitted { .. } => Self {
                 status: StatusCode::FORBIDDEN,
-                code: "not_admitted",
+                code: NOT_ADMITTED,
                 title: "You may not enter here",
                 what,
                 who: AtFault::Operator,

@@ -96,6 +96,8 @@ labels! {
         AmbiguousPath = "ambiguous_path",
         /// The gateway's question could not be read.
         Unreadable = "unreadable",
+        /// Whoever asked for forward auth is no trusted proxy.
+        UntrustedProxy = "untrusted_proxy",
         /// The session store is away.
         StoreUnavailable = "store_unavailable",
         /// There is no key to sign with.
@@ -138,6 +140,8 @@ labels! {
         Refresh = "refresh",
         /// The claims of a user.
         Userinfo = "userinfo",
+        /// Groups that are too many for a token.
+        Groups = "groups",
         /// To revoke a token.
         Revocation = "revocation",
     }

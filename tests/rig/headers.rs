@@ -6,7 +6,7 @@ use crate::envoy::Variant;
 use crate::house::{House, KEEPS_AUTHORIZATION};
 
 /// Every value says "evil", so that one look finds what came through.
-const FORGED: [(&str, &str); 22] = [
+pub(crate) const FORGED: [(&str, &str); 22] = [
     ("kubeflow-userid", "evil@example.com"),
     ("KUBEFLOW-USERID", "evil@example.com"),
     ("Kubeflow_Userid", "evil@example.com"),
