@@ -2,6 +2,7 @@
 //! error.
 
 mod config;
+mod migrate;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use crate::app::Gateway;
 use crate::clock::{Clock as _, SystemClock};
 #[cfg(feature = "dev")]
 use crate::config::LogSettings;
+use crate::config::migrate::MigrationError;
 use crate::config::{ConfigErrors, Loaded, Settings, environment, load};
 use crate::entropy::SystemEntropy;
 use crate::keyring::init_directory;
@@ -42,6 +44,9 @@ enum Command {
     /// Looks at a configuration without running it.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Prints a configuration made from the settings of the gateway that is replaced.
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
     /// The keys that sign RC tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -91,7 +96,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("countersign: {error:#}"));
-            ExitCode::from(if error.is::<ConfigErrors>() { 2 } else { 1 })
+            ExitCode::from(if error.is::<ConfigErrors>() || error.is::<MigrationError>() { 2 } else { 1 })
         }
     }
 }
@@ -111,6 +116,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Check(ConfigFile { file })) => config::check(file.as_deref()),
         Command::Config(ConfigCommand::Schema) => config::schema(),
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
+        Command::Migrate(command) => migrate::run(command),
         Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
         Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_session_key(&SystemEntropy)),
     }

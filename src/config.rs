@@ -1,5 +1,6 @@
 //! Text becomes validated settings. The only reader of the configuration file and of the environment.
 
+pub mod migrate;
 mod problem;
 mod raw;
 mod read;

@@ -1,0 +1,469 @@
+//! authservice's variables, one by one: each becomes a key of ours or a comment.
+
+use super::super::variables::Environment;
+use super::draft::{Block, Draft, Value};
+use super::env_file::unquoted;
+use super::{Migrated, MigrationError, list, origin};
+
+/// What `TEMPLATE_CONTEXT_…` variables begin with.
+const TEMPLATE_CONTEXT: &str = "TEMPLATE_CONTEXT_";
+
+/// Where authservice keeps its sessions, unless told otherwise.
+const STORE: &str = "/var/lib/authservice/data.db";
+
+/// The variables, as far as they are not asked for yet.
+struct Variables<'a> {
+    environment: &'a Environment,
+    asked: Vec<&'static str>,
+}
+
+impl<'a> Variables<'a> {
+    /// The value of `name`, if there is one that is not empty.
+    fn take(&mut self, name: &'static str) -> Option<&'a str> {
+        self.asked.push(name);
+        self.environment.get(name).map(|value| unquoted(value)).filter(|value| !value.is_empty())
+    }
+
+    /// The first of `names` that is set, and its name.
+    fn first(&mut self, names: &[&'static str]) -> Option<(&'static str, &'a str)> {
+        let found: Vec<_> = names.iter().filter_map(|name| Some((*name, self.take(name)?))).collect();
+        found.first().copied()
+    }
+
+    /// Whether a flag is on; authservice reads it as Go does.
+    fn flag(&mut self, name: &'static str, default: bool) -> bool {
+        self.take(name).map_or(default, |value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"))
+    }
+}
+
+pub(super) fn draft(
+    environment: &Environment,
+    from_files: bool,
+    public_url: Option<&str>,
+) -> Result<Migrated, MigrationError> {
+    let mut variables = Variables { environment, asked: Vec::new() };
+    let issuer = variables.take("OIDC_PROVIDER").ok_or(MigrationError::Missing { name: "OIDC_PROVIDER" })?;
+    let mut draft = Draft::of("authservice");
+    let prefix = prefix(&mut variables, &mut draft);
+    let callback = variables.take("REDIRECT_URL").map_or_else(|| format!("{prefix}/oidc/callback"), str::to_owned);
+    addresses(&mut variables, &mut draft, &callback, &prefix, public_url);
+    provider(&mut variables, &mut draft, issuer, &callback);
+    identity(&mut variables, &mut draft);
+    sessions(&mut variables, &mut draft);
+    headers(&mut variables, &mut draft);
+    rules(&mut variables, &mut draft, &prefix);
+    rest(&mut variables, &mut draft);
+    bearers(&mut variables, &mut draft, issuer);
+    pages(&mut variables, &mut draft);
+    if from_files {
+        let known = |name: &str| variables.asked.contains(&name) || name.starts_with(TEMPLATE_CONTEXT);
+        environment.keys().filter(|name| !known(name)).for_each(|name| draft.unknown(name));
+    }
+    Ok(draft.finish())
+}
+
+/// `AUTHSERVICE_URL_PREFIX` as a path without a slash at its end; empty for the root.
+fn prefix(variables: &mut Variables<'_>, draft: &mut Draft) -> String {
+    let Some(text) = variables.take("AUTHSERVICE_URL_PREFIX") else { return "/authservice".to_owned() };
+    let base = url::Url::parse("https://relative.invalid").ok();
+    let path = url::Url::options().base_url(base.as_ref()).parse(text).map(|url| url.path().to_owned());
+    let path = path.unwrap_or_default().trim_matches('/').to_owned();
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
+    if path.is_empty() || !path.split('/').all(|part| !part.is_empty() && part.chars().all(plain)) {
+        draft.leave("AUTHSERVICE_URL_PREFIX", "our own pages need a plain path, and have `/oauth2`");
+        return String::new();
+    }
+    format!("/{path}")
+}
+
+fn addresses(variables: &mut Variables<'_>, draft: &mut Draft, callback: &str, prefix: &str, public_url: Option<&str>) {
+    let after_logout = variables.take("AFTER_LOGOUT_URL");
+    let homepage = variables.take("HOMEPAGE_URL");
+    let known = public_url.and_then(origin).or_else(|| origin(callback));
+    let known = known.or_else(|| after_logout.or(homepage).and_then(origin));
+    if let Some(url) = known {
+        draft.root.text("public_url", url).note("What people type.");
+    } else {
+        draft.remind("public_url: authservice never knew it; write the address that people type");
+        draft.root.text("public_url", "https://kubeflow.example.com").note("TO DO: the address that people type.");
+    }
+    let host = variables.take("SERVER_HOSTNAME");
+    let address = host.map_or(Ok(std::net::Ipv4Addr::UNSPECIFIED.into()), str::parse::<std::net::IpAddr>);
+    let address = address.unwrap_or_else(|_| {
+        draft.leave("SERVER_HOSTNAME", "only an IP address can be listened on; all of them are");
+        std::net::Ipv4Addr::UNSPECIFIED.into()
+    });
+    let mut port = |names: &[&'static str], default: u16, draft: &mut Draft| {
+        let Some((name, text)) = variables.first(names) else { return default };
+        text.parse().unwrap_or_else(|_| {
+            draft.leave(name, format!("it is no port; {default} is listened on"));
+            default
+        })
+    };
+    let (main, mut admin) = (port(&["SERVER_PORT", "PORT"], 8080, draft), port(&["READINESS_PROBE_PORT"], 8081, draft));
+    if main == admin {
+        admin = main.checked_add(1).unwrap_or(main - 1);
+        draft.leave("READINESS_PROBE_PORT", format!("it was the main port too; health has {admin}"));
+    }
+    let mut listen = Block::default();
+    listen.text("main", std::net::SocketAddr::from((address, main)).to_string());
+    listen
+        .text("admin", std::net::SocketAddr::from((address, admin)).to_string())
+        .note("Readiness is at /readyz here, health at /livez, metrics at /metrics.");
+    draft.root.block("listen", listen).note("As before, so that the Service may stay.");
+    if !prefix.is_empty() {
+        let mut paths = Block::default();
+        paths.text("prefix", prefix);
+        let note = format!(
+            "{prefix}/start, {prefix}/sign_out and so on. Route this prefix, and the callback, to the main port: we do \
+             not answer them as part of a check, as authservice did. Checks have `pathPrefix: /check` at the gateway."
+        );
+        draft.root.block("paths", paths).note(note);
+    }
+    if let Some(url) = homepage {
+        draft.leave(
+            "HOMEPAGE_URL",
+            format!("whoever came back without a code was sent to {url}; now to the front page"),
+        );
+    }
+    if let Some(url) = after_logout {
+        draft.leave(
+            "AFTER_LOGOUT_URL",
+            format!(
+                "people were sent to {url} after a sign-out; now to a page that says so and links to the front page"
+            ),
+        );
+    }
+    if let Some((name, url)) = variables.first(&["AFTER_LOGIN_URL", "STATIC_DESTINATION_URL"]) {
+        draft.leave(name, format!("everybody landed at {url} after signing in; now where they wanted to go"));
+    }
+    let verify = variables.take("VERIFY_AUTH_URL").map_or_else(|| format!("{prefix}/verify"), str::to_owned);
+    draft.leave(
+        "VERIFY_AUTH_URL",
+        format!("{verify}/… said 204, 401 or 403 of the path behind it. Ask /check/… instead: 200 allows"),
+    );
+    draft.leave(
+        format!("POST {prefix}/logout"),
+        format!(
+            "it ended the session that came as a bearer token. Send people to {prefix}/sign_out instead (Kubeflow's \
+             dashboard: the variable LOGOUT_URL of `centraldashboard`)"
+        ),
+    );
+}
+
+fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer: &str, callback: &str) {
+    let mut provider = Block::default();
+    provider.text("id", if issuer.contains("dex") { "dex" } else { "idp" });
+    provider.text("issuer", issuer).note("To the letter as its tokens say it.");
+    if let Some(id) = variables.take("CLIENT_ID") {
+        provider.text("client_id", id);
+    } else {
+        draft.remind("CLIENT_ID: it was not among the settings (Kubeflow: Secret oidc-authservice-client); write it");
+        provider.text("client_id", "authservice-oidc").note("TO DO: the CLIENT_ID of the Secret.");
+    }
+    // Named, so that it counts as known; never looked at.
+    variables.asked.push("CLIENT_SECRET");
+    provider
+        .set("client_secret", Value::Variable("CLIENT_SECRET"))
+        .note("From the variable that authservice read too. A mounted file is better: {file: /path/to/it}.");
+    if let Some(url) = variables.take("OIDC_AUTH_URL") {
+        provider.text("authorization_url", url);
+    }
+    provider.text("redirect_uri", callback).note("As it is registered at the provider.");
+    let scopes = variables.take("OIDC_SCOPES").map_or_else(|| vec!["openid".to_owned(), "email".to_owned()], list);
+    let scopes = with_openid(scopes);
+    provider
+        .list("scopes", scopes)
+        .note("With offline_access (where the provider knows it) groups are read anew during a session.");
+    draft.root.blocks("providers", vec![provider]);
+    if let Some(path) = variables.take("CA_BUNDLE") {
+        let mut egress = Block::default();
+        egress.text("ca_bundle", path);
+        draft.root.block("egress", egress);
+    }
+}
+
+fn with_openid(mut scopes: Vec<String>) -> Vec<String> {
+    if !scopes.iter().any(|scope| scope == "openid") {
+        scopes.insert(0, "openid".to_owned());
+    }
+    scopes
+}
+
+fn identity(variables: &mut Variables<'_>, draft: &mut Draft) {
+    let mut user = Block::default();
+    user.text("claim", variables.take("USERID_CLAIM").unwrap_or("email"));
+    if let Some(prefix) = variables.take("USERID_PREFIX") {
+        user.text("prefix", prefix);
+    }
+    let mut groups = Block::default();
+    groups.text("claim", variables.take("GROUPS_CLAIM").unwrap_or("groups"));
+    let mut identity = Block::default();
+    identity
+        .block("user", user)
+        .note(
+            "authservice never looked whether an address is verified. We refuse one that is not: `email_verified: true` \
+             must be in the token, or write `allow_unverified_email: true` here.",
+        )
+        .block("groups", groups);
+    // A group's name may hold a space.
+    let groups_of = |text: &str| -> Vec<String> {
+        text.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
+    };
+    let allowed =
+        variables.take("GROUPS_ALLOWLIST").map(groups_of).filter(|groups| groups.iter().all(|group| group != "*"));
+    if let Some(groups) = allowed.filter(|groups| !groups.is_empty()) {
+        let mut admit = Block::default();
+        admit.list("groups", groups);
+        identity.block("admit", admit);
+    }
+    draft.root.block("identity", identity);
+    if let Some(transformers) = variables.take("USERID_TRANSFORMERS").filter(|text| *text != "[]") {
+        draft.leave_to_do(
+            "USERID_TRANSFORMERS",
+            format!(
+                "they rewrote the user by {transformers}. Write the same as transforms of the user \
+                 (docs/configuration.md), or people will have other names, and not reach what is theirs"
+            ),
+        );
+    }
+}
+
+fn sessions(variables: &mut Variables<'_>, draft: &mut Draft) {
+    let max_age = variables
+        .take("SESSION_MAX_AGE")
+        .map_or(Some(86400), |text| text.parse::<u64>().ok().filter(|seconds| (1..=400 * 86400).contains(seconds)));
+    let max_age = max_age.unwrap_or_else(|| {
+        draft.leave("SESSION_MAX_AGE", "it is no number of seconds between one and 400 days; it is one day now");
+        86400
+    });
+    let strict = variables.flag("STRICT_SESSION_VALIDATION", false);
+    let mut session = Block::default();
+    lifetimes(&mut session, max_age, strict.then_some(60));
+    session.note(if strict {
+        "STRICT_SESSION_VALIDATION asked the provider at each request. We do once a minute, beside the requests; that \
+         needs the scope offline_access."
+    } else {
+        "How often the provider is asked anew, where it lets us (offline_access)."
+    });
+    draft.root.block("session", session);
+    if max_age < 300 {
+        let mut token = Block::default();
+        token.word("lifetime", format!("{}s", max_age.max(30)));
+        draft.root.block("token", token);
+    }
+    let (store, path) = (variables.take("SESSION_STORE_TYPE"), variables.first(&["SESSION_STORE_PATH", "STORE_PATH"]));
+    let path = path.map_or(STORE, |(_, path)| path);
+    let home = std::path::Path::new(path).parent().unwrap_or_else(|| std::path::Path::new("/var/lib/authservice"));
+    draft.root.text("data_dir", home.join("countersign").to_string_lossy()).note(
+        "On the volume that was authservice's, which it leaves as it is. Sessions are not taken over: everybody signs \
+         in once more.",
+    );
+    if store == Some("redis") {
+        draft.leave_to_do(
+            "SESSION_STORE_TYPE=redis",
+            "sessions are in a file in `data_dir` here: give it a volume, and run one replica",
+        );
+    }
+    for name in ["SESSION_STORE_REDIS_ADDR", "SESSION_STORE_REDIS_DB", "SESSION_STORE_REDIS_PWD"] {
+        if variables.take(name).is_some() {
+            draft.leave(name, "where authservice's sessions were; nothing reads it");
+        }
+    }
+    if variables.take("OIDC_STATE_STORE_PATH").is_some() {
+        draft.leave("OIDC_STATE_STORE_PATH", "logins under way are kept in the browser, sealed; there is no file");
+    }
+    if let Some(site) = variables.take("SESSION_SAME_SITE").filter(|site| !site.eq_ignore_ascii_case("lax")) {
+        draft.leave("SESSION_SAME_SITE", format!("cookies were SameSite={site}; ours are Lax, Secure and HttpOnly"));
+    }
+}
+
+/// `max_age`, no idle limit below it (there was none), and the renewal within it.
+pub(super) fn lifetimes(session: &mut Block, max_age: u64, renew_every: Option<u64>) {
+    let written = |seconds: u64| match seconds {
+        _ if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        _ if seconds.is_multiple_of(60) => format!("{}m", seconds / 60),
+        _ => format!("{seconds}s"),
+    };
+    session.word("max_age", written(max_age));
+    session.word("idle", written(max_age)).note("There was no limit to idleness. Shorter is safer: 8h.");
+    session.word("renew_every", written(renew_every.unwrap_or(900).clamp(1, max_age)));
+}
+
+fn headers(variables: &mut Variables<'_>, draft: &mut Draft) {
+    let user = variables.take("USERID_HEADER").unwrap_or("kubeflow-userid");
+    let groups = variables.take("GROUPS_HEADER").unwrap_or("kubeflow-groups");
+    let mut headers = Block::default();
+    for (name, field) in [(user, "user"), (groups, "groups")] {
+        // A header that we could not own must not make the whole file worthless.
+        if name.contains('_') || http::HeaderName::try_from(name).is_err() {
+            draft.leave_to_do(
+                format!("the header {name}"),
+                format!(
+                    "it carried the {field}. A name with `_` is read as one with `-` by many servers: take another"
+                ),
+            );
+        } else {
+            headers.word(&name.to_ascii_lowercase(), field);
+        }
+    }
+    draft.root.block("headers", headers).note(
+        "List them in headersToUpstreamOnAllow (EnvoyFilter: allowed_upstream_headers), and `authorization`, which \
+         carries our own token.",
+    );
+    if let Some(name) = variables.take("USERID_TOKEN_HEADER") {
+        draft.leave(
+            "USERID_TOKEN_HEADER",
+            format!(
+                "{name} carried the provider's ID token. No provider's token leaves us; `token: {{header: …}}` names \
+                 the header for our own"
+            ),
+        );
+    }
+    if let Some(name) = variables.take("AUTH_METHOD_HEADER") {
+        draft.leave(
+            "AUTH_METHOD_HEADER",
+            format!("{name} told how somebody had signed in; the token's `idp` tells by whom"),
+        );
+    }
+}
+
+fn rules(variables: &mut Variables<'_>, draft: &mut Draft, prefix: &str) {
+    let mut skipped: Vec<&str> = Vec::new();
+    for name in ["SKIP_AUTH_URLS", "SKIP_AUTH_URI"] {
+        let paths = variables.take(name).unwrap_or_default();
+        skipped.extend(paths.split(|c: char| c == ',' || c.is_whitespace()).filter(|path| !path.is_empty()));
+    }
+    let mut rules: Vec<Block> = Vec::new();
+    let mut covered: Vec<&str> = Vec::new();
+    for path in skipped {
+        if path.trim_end_matches('/') == prefix {
+            // Always among them, and our own paths pass anyway.
+            continue;
+        }
+        let is_plain = path.starts_with('/')
+            && !path.contains("//")
+            && !path.chars().any(|c| "%?#;\\*".contains(c) || c.is_control())
+            && !path.split('/').any(|part| matches!(part, "." | ".."));
+        if !is_plain {
+            draft.leave_to_do(
+                format!("SKIP_AUTH_URLS: {path}"),
+                "it was open to everybody. No path prefix can be written so; write a rule for it with `path_regex`",
+            );
+            continue;
+        }
+        if covered.iter().any(|other| covers(other, path)) {
+            continue;
+        }
+        covered.push(path);
+        let mut rule = Block::default();
+        rule.text("path", path).word("access", "public").word("authorization", "keep");
+        rules.push(rule);
+    }
+    draft.root.blocks("rules", rules).note(
+        "Open to everybody, and without identity headers: what a client sends in their place is removed, which \
+         authservice let through. `/dex` covers /dex and all below /dex/; authservice let /dexter pass as well.",
+    );
+}
+
+/// Whether the prefix `one` covers all that `other` covers.
+fn covers(one: &str, other: &str) -> bool {
+    other.strip_prefix(one).is_some_and(|rest| one.ends_with('/') || rest.is_empty() || rest.starts_with('/'))
+}
+
+fn rest(variables: &mut Variables<'_>, draft: &mut Draft) {
+    if let Some(level) = variables.take("LOG_LEVEL") {
+        let level = match level.to_ascii_lowercase().as_str() {
+            "fatal" => "error".to_owned(),
+            level @ ("error" | "warn" | "info" | "debug") => level.to_owned(),
+            _ => "info".to_owned(),
+        };
+        let mut log = Block::default();
+        log.word("level", level);
+        draft.root.block("log", log);
+    }
+    if let Some(url) = variables.take("EXTERNAL_AUTHZ_URL") {
+        let url = super::super::validate::without_password(url);
+        draft.leave_to_do(
+            "EXTERNAL_AUTHZ_URL",
+            format!(
+                "{url} was asked about each request, and could deny it. Nobody asks it any more, so that MORE IS \
+                 ALLOWED than was. Write its decisions as `rules` or as an AuthorizationPolicy on our token's claims, \
+                 or put it behind us as a second ext_authz provider"
+            ),
+        );
+    }
+    if variables.flag("CACHE_ENABLED", false) || variables.take("CACHE_EXPIRATION_MINUTES").is_some() {
+        draft.leave("CACHE_ENABLED", "what a bearer token meant was kept; a source's `cache_for` says how long");
+    }
+    // Asked above only where the first was off.
+    variables.asked.push("CACHE_EXPIRATION_MINUTES");
+}
+
+/// The ways in without a browser. authservice had them on unless told otherwise.
+fn bearers(variables: &mut Variables<'_>, draft: &mut Draft, issuer: &str) {
+    let audiences = variables
+        .take("AUDIENCES")
+        .map_or_else(|| vec!["istio-ingressgateway.istio-system.svc.cluster.local".to_owned()], list);
+    let audiences = audiences.join(", ");
+    let header = variables.take("AUTH_HEADER").unwrap_or("Authorization");
+    let id_token_header = variables.take("ID_TOKEN_HEADER").unwrap_or("Authorization");
+    let client = variables.take("CLIENT_ID").unwrap_or("the client id");
+    let access_token = variables.take("ACCESS_TOKEN_AUTHN").unwrap_or("jwt");
+    let mut say = |name: &'static str, on: bool, what: &str, line: String| {
+        if on {
+            let why = format!("{what} could enter without a browser. Where that is used, configure: {line}");
+            draft.leave(name, why);
+        }
+    };
+    say(
+        "KUBERNETES_AUTHN_ENABLED, AUDIENCES",
+        variables.flag("KUBERNETES_AUTHN_ENABLED", true),
+        "Kubernetes ServiceAccount tokens",
+        format!("bearer: [{{kind: kubernetes, audiences: [{audiences}]}}]"),
+    );
+    let with_access_token = variables.flag("ACCESS_TOKEN_AUTHN_ENABLED", true);
+    say(
+        "ACCESS_TOKEN_AUTHN_ENABLED, ACCESS_TOKEN_AUTHN",
+        with_access_token && access_token == "jwt",
+        "JWT access tokens of the provider",
+        format!("bearer: [{{kind: jwt, issuer: {issuer}, audiences: [{audiences}], algorithms: [RS256]}}]"),
+    );
+    say(
+        "ACCESS_TOKEN_AUTHN_ENABLED, ACCESS_TOKEN_AUTHN=opaque",
+        with_access_token && access_token != "jwt",
+        "opaque access tokens, by the provider's userinfo endpoint,",
+        "bearer: [{kind: introspection, …}], which asks the introspection endpoint (RFC 7662)".to_owned(),
+    );
+    say(
+        "IDTOKEN_AUTHN_ENABLED, ID_TOKEN_HEADER",
+        variables.flag("IDTOKEN_AUTHN_ENABLED", true),
+        &format!("ID tokens in {id_token_header}"),
+        format!("bearer: [{{kind: jwt, issuer: {issuer}, audiences: [{client}], algorithms: [RS256]}}]"),
+    );
+    say(
+        "AUTH_HEADER",
+        true,
+        &format!("a session's value in {header}"),
+        format!("bearer: [{{kind: session, header: {}}}]", header.to_ascii_lowercase()),
+    );
+}
+
+fn pages(variables: &mut Variables<'_>, draft: &mut Draft) {
+    if let Some(name) = variables.take("CLIENT_NAME") {
+        let mut pages = Block::default();
+        pages.text("title", name);
+        draft.root.block("pages", pages);
+    }
+    let looks: Vec<&str> =
+        ["THEMES_URL", "THEME", "TEMPLATE_PATH"].into_iter().filter(|name| variables.take(name).is_some()).collect();
+    let context = variables.environment.keys().filter(|name| name.starts_with(TEMPLATE_CONTEXT)).map(String::as_str);
+    let looks: Vec<&str> = looks.into_iter().chain(context).collect();
+    if !looks.is_empty() {
+        let why = "templates and themes have another form; `pages: {templates: DIRECTORY}` replaces ours one by one";
+        draft.leave(looks.join(", "), why);
+    }
+    if let Some(port) = variables.take("WEB_SERVER_PORT") {
+        draft.leave("WEB_SERVER_PORT", format!("pages had port {port} of their own; ours are on the main port"));
+    }
+}
