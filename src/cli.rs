@@ -15,8 +15,11 @@ use crate::app::Gateway;
 use crate::clock::{Clock as _, SystemClock};
 #[cfg(feature = "dev")]
 use crate::config::LogSettings;
-use crate::config::migrate::MigrationError;
-use crate::config::{ConfigErrors, Loaded, Settings, environment, load};
+use crate::config::migrate::{AuthserviceContract, MigrationError};
+use crate::config::{
+    ConfigErrors, InAuthservicesPlace, Loaded, Settings, environment, load, load_in_authservices_place,
+    names_authservices_provider,
+};
 use crate::entropy::SystemEntropy;
 use crate::keyring::init_directory;
 use crate::secret::generate_session_key;
@@ -103,10 +106,16 @@ pub fn run(arguments: Arguments) -> ExitCode {
 
 fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Serve(ConfigFile { file: None }) if names_authservices_provider(environment()) => {
+            let InAuthservicesPlace { loaded, contract } = load_in_authservices_place(environment())
+                .inspect_err(|errors| config::print_warnings(&errors.warnings))?;
+            config::print_warnings(&loaded.warnings);
+            runtime()?.block_on(serve(loaded.settings, Some(contract)))
+        }
         Command::Serve(ConfigFile { file }) => {
             let Loaded { settings, warnings } = load(file.as_deref(), environment())?;
             config::print_warnings(&warnings);
-            runtime()?.block_on(serve(settings))
+            runtime()?.block_on(serve(settings, None))
         }
         #[cfg(feature = "dev")]
         Command::Dev { port } => {
@@ -122,9 +131,19 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
     }
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, in_place_of: Option<AuthserviceContract>) -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
-    let gateway = Gateway::open(settings).await?;
+    let gateway = match in_place_of {
+        None => Gateway::open(settings).await?,
+        Some(contract) => {
+            tracing::info!(
+                "there is no configuration file and OIDC_PROVIDER is set: serving as authservice did, by its variables; \
+                 `countersign migrate authservice` drafts a configuration of our own"
+            );
+            let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+            Gateway::open_in_authservices_place(settings, contract, clock, entropy).await?
+        }
+    };
     let (failed, failure) = tokio::sync::oneshot::channel();
     let stop = async {
         if let Err(error) = server::signalled().await {

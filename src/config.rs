@@ -1,5 +1,6 @@
 //! Text becomes validated settings. The only reader of the configuration file and of the environment.
 
+mod in_authservices_place;
 pub mod migrate;
 mod problem;
 mod raw;
@@ -18,6 +19,7 @@ use serde_saphyr::Location;
 use tree::{Entry, Node, Spot, Value};
 use variables::Environment;
 
+pub use in_authservices_place::{InAuthservicesPlace, load_in_authservices_place, names_authservices_provider};
 pub use problem::{ConfigErrors, Place, Problem, Warning};
 pub use settings::*;
 
@@ -69,8 +71,13 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 fn read_and_judge(file: Option<&Path>, environment: &Environment) -> Result<(Raw, Loaded), ConfigErrors> {
-    let mut report = Report::default();
-    let mut root = file.map_or_else(|| Ok(Node::empty(Place::Nowhere)), read_file).map_err(alone)?;
+    let report = Report::default();
+    let root = file.map_or_else(|| Ok(Node::empty(Place::Nowhere)), read_file).map_err(alone)?;
+    judge(root, environment, report)
+}
+
+/// Lays the variables over the tree, reads it, and judges it.
+fn judge(mut root: Node, environment: &Environment, mut report: Report) -> Result<(Raw, Loaded), ConfigErrors> {
     variables::overlay(&mut root, environment, &mut report);
     inherit(&mut root);
     let raw = read::raw(&mut root, &mut report);

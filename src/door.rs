@@ -2,6 +2,7 @@
 //! into one frame, the service of the main port.
 
 pub mod admin;
+pub mod authservice;
 pub mod browser;
 pub mod ext_authz_http;
 pub mod keys;
@@ -21,6 +22,7 @@ use futures_util::future::{BoxFuture, Either};
 use http::Request;
 use tower::{Service, ServiceExt};
 
+use authservice::{Asked, AuthserviceDoor};
 use ext_authz_http::CheckDoor;
 
 /// The service of the main port. Checks are told apart before any routing: they are nearly all there is.
@@ -28,13 +30,20 @@ use ext_authz_http::CheckDoor;
 pub struct Doors {
     check: Arc<CheckDoor>,
     others: Router,
+    authservice: Option<AuthserviceDoor>,
 }
 
 impl Doors {
     /// `check` answers what the gateway asks, `others` everything else.
     #[must_use]
     pub fn new(check: CheckDoor, others: Router) -> Self {
-        Self { check: Arc::new(check), others }
+        Self { check: Arc::new(check), others, authservice: None }
+    }
+
+    /// The same in authservice's place: `door` tells what is asked apart.
+    #[must_use]
+    pub fn in_authservices_place(self, door: Option<AuthserviceDoor>) -> Self {
+        Self { authservice: door, ..self }
     }
 }
 
@@ -52,6 +61,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let request = match &self.authservice {
+            None => request,
+            Some(door) => match door.sort(request) {
+                Asked::Check(request) => request,
+                Asked::Page(request) => {
+                    return Either::Right(Box::pin(self.others.clone().oneshot(request.map(Body::new))));
+                }
+                Asked::Verify(request) => {
+                    let (request, check) = (request.map(|_| ()), Arc::clone(&self.check));
+                    let verified = async move { Ok(AuthserviceDoor::verified(check.answer(request).await)) };
+                    return Either::Right(Box::pin(verified));
+                }
+            },
+        };
         if !self.check.is_for(&request) {
             return Either::Right(Box::pin(self.others.clone().oneshot(request.map(Body::new))));
         }

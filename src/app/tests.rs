@@ -111,7 +111,8 @@ impl House {
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
         let (settings, metrics) = (settings(data.path()), Arc::new(Metrics::new()));
-        let gateway = Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), metrics).await.unwrap();
+        let gateway =
+            Gateway::open_on(store.clone(), settings, None, clock, Arc::new(SystemEntropy), metrics).await.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(gateway.run(async {

@@ -39,6 +39,11 @@ impl OwnPaths {
         }
     }
 
+    /// Lets none of them pass: for a place where they are answered before anybody asks.
+    pub(super) fn let_none_pass(&mut self) {
+        self.exact.clear();
+    }
+
     /// Whether `target` is one of them, to the letter: no other spelling of them is let pass.
     #[must_use]
     pub fn hold(&self, target: &str) -> bool {

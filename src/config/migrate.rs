@@ -1,8 +1,8 @@
 //! Settings of the gateways that Countersign replaces, turned into a configuration of ours: a YAML file with a comment
 //! at whatever has no equivalent. Nothing is judged here, and no secret is ever printed.
 
-mod authservice;
-mod draft;
+pub(super) mod authservice;
+pub(super) mod draft;
 mod env_file;
 mod oauth2_proxy;
 
@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 use super::variables::Environment;
+
+pub use authservice::AuthserviceContract;
 
 /// A configuration that was drafted from another gateway's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

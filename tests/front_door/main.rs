@@ -10,6 +10,7 @@ mod journal;
 mod rc_token;
 
 mod admitted;
+mod authservice;
 mod keys;
 mod providers;
 mod refusals;

@@ -16,6 +16,7 @@ mod wire;
 
 // What they are to show.
 mod anonymous;
+mod authservice;
 mod dev;
 mod headers;
 mod outages;

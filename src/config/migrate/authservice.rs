@@ -1,5 +1,9 @@
 //! authservice's variables, one by one: each becomes a key of ours or a comment.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use http::HeaderName;
+
 use super::super::variables::Environment;
 use super::draft::{Block, Draft, Value};
 use super::env_file::unquoted;
@@ -15,6 +19,26 @@ const STORE: &str = "/var/lib/authservice/data.db";
 struct Variables<'a> {
     environment: &'a Environment,
     asked: Vec<&'static str>,
+    /// Whether authservice's own contract is kept (its paths and ports, checks without a prefix), which is done where
+    /// there is no configuration file. A file of ours has our own paths.
+    in_its_place: bool,
+}
+
+/// What authservice does besides answering checks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuthserviceContract {
+    /// The header in which a session may come as a bearer: `AUTH_HEADER`.
+    pub session_header: HeaderName,
+    /// Where sessions are ended: `/authservice/logout`.
+    pub logout: String,
+    /// What stands before a path to be verified: `/authservice/verify`, without a slash at its end.
+    pub verify: String,
+    /// Where people go afterwards: `AFTER_LOGOUT_URL`.
+    pub after_logout: String,
+    /// Where the site listens.
+    pub site: SocketAddr,
+    /// What the paths of the site begin with: `/authservice/site`.
+    pub site_prefix: String,
 }
 
 impl<'a> Variables<'a> {
@@ -41,20 +65,8 @@ pub(super) fn draft(
     from_files: bool,
     public_url: Option<&str>,
 ) -> Result<Migrated, MigrationError> {
-    let mut variables = Variables { environment, asked: Vec::new() };
-    let issuer = variables.take("OIDC_PROVIDER").ok_or(MigrationError::Missing { name: "OIDC_PROVIDER" })?;
-    let mut draft = Draft::of("authservice");
-    let prefix = prefix(&mut variables, &mut draft);
-    let callback = variables.take("REDIRECT_URL").map_or_else(|| format!("{prefix}/oidc/callback"), str::to_owned);
-    addresses(&mut variables, &mut draft, &callback, &prefix, public_url);
-    provider(&mut variables, &mut draft, issuer, &callback);
-    identity(&mut variables, &mut draft);
-    sessions(&mut variables, &mut draft);
-    headers(&mut variables, &mut draft);
-    rules(&mut variables, &mut draft, &prefix);
-    rest(&mut variables, &mut draft);
-    bearers(&mut variables, &mut draft, issuer);
-    pages(&mut variables, &mut draft);
+    let mut variables = Variables { environment, asked: Vec::new(), in_its_place: false };
+    let (mut draft, _) = fill(&mut variables, public_url)?;
     if from_files {
         let known = |name: &str| variables.asked.contains(&name) || name.starts_with(TEMPLATE_CONTEXT);
         environment.keys().filter(|name| !known(name)).for_each(|name| draft.unknown(name));
@@ -62,53 +74,128 @@ pub(super) fn draft(
     Ok(draft.finish())
 }
 
+/// The draft of a gateway that stands in authservice's place, and what it does besides.
+pub(in crate::config) fn in_its_place(
+    environment: &Environment,
+) -> Result<(Draft, AuthserviceContract), MigrationError> {
+    fill(&mut Variables { environment, asked: Vec::new(), in_its_place: true }, None)
+}
+
+fn fill(
+    variables: &mut Variables<'_>,
+    public_url: Option<&str>,
+) -> Result<(Draft, AuthserviceContract), MigrationError> {
+    let issuer = variables.take("OIDC_PROVIDER").ok_or(MigrationError::Missing { name: "OIDC_PROVIDER" })?;
+    let mut draft = Draft::of("authservice");
+    let prefix = prefix(variables, &mut draft);
+    let callback = variables.take("REDIRECT_URL").map_or_else(|| format!("{prefix}/oidc/callback"), str::to_owned);
+    let contract = contract(variables, &mut draft, &prefix);
+    addresses(variables, &mut draft, &callback, &prefix, public_url);
+    if !variables.in_its_place {
+        left_to_requests(variables, &mut draft, &contract, &prefix);
+    }
+    provider(variables, &mut draft, issuer, &callback);
+    identity(variables, &mut draft);
+    sessions(variables, &mut draft);
+    headers(variables, &mut draft);
+    rules(variables, &mut draft, &prefix);
+    rest(variables, &mut draft);
+    bearers(variables, &mut draft, issuer);
+    pages(variables, &mut draft);
+    Ok((draft, contract))
+}
+
+fn contract(variables: &mut Variables<'_>, draft: &mut Draft, prefix: &str) -> AuthserviceContract {
+    let header = variables.take("AUTH_HEADER").unwrap_or("Authorization");
+    let session_header = HeaderName::try_from(header).unwrap_or_else(|_| {
+        draft.leave_to_do("AUTH_HEADER", format!("`{header}` is no header name; write `Authorization`"));
+        http::header::AUTHORIZATION
+    });
+    let verify = variables.take("VERIFY_AUTH_URL").map_or_else(|| format!("{prefix}/verify"), path_of);
+    AuthserviceContract {
+        session_header,
+        logout: format!("{prefix}/logout"),
+        verify: verify.trim_end_matches('/').to_owned(),
+        after_logout: variables
+            .take("AFTER_LOGOUT_URL")
+            .map_or_else(|| format!("{prefix}/site/after_logout"), str::to_owned),
+        site: SocketAddr::from((host(variables, draft), port(variables, draft, &["WEB_SERVER_PORT"], 8082))),
+        site_prefix: format!("{prefix}/site"),
+    }
+}
+
+/// The path of a URL that may be relative.
+fn path_of(text: &str) -> String {
+    let base = url::Url::parse("https://relative.invalid").ok();
+    url::Url::options().base_url(base.as_ref()).parse(text).map(|url| url.path().to_owned()).unwrap_or_default()
+}
+
+fn host(variables: &mut Variables<'_>, draft: &mut Draft) -> IpAddr {
+    let everywhere = IpAddr::from(Ipv4Addr::UNSPECIFIED);
+    variables.take("SERVER_HOSTNAME").map_or(Ok(everywhere), str::parse).unwrap_or_else(|_| {
+        draft.leave("SERVER_HOSTNAME", "only an IP address can be listened on; all of them are");
+        everywhere
+    })
+}
+
+fn port(variables: &mut Variables<'_>, draft: &mut Draft, names: &[&'static str], default: u16) -> u16 {
+    let Some((name, text)) = variables.first(names) else { return default };
+    text.parse().unwrap_or_else(|_| {
+        draft.leave(name, format!("it is no port; {default} is listened on"));
+        default
+    })
+}
+
 /// `AUTHSERVICE_URL_PREFIX` as a path without a slash at its end; empty for the root.
 fn prefix(variables: &mut Variables<'_>, draft: &mut Draft) -> String {
     let Some(text) = variables.take("AUTHSERVICE_URL_PREFIX") else { return "/authservice".to_owned() };
-    let base = url::Url::parse("https://relative.invalid").ok();
-    let path = url::Url::options().base_url(base.as_ref()).parse(text).map(|url| url.path().to_owned());
-    let path = path.unwrap_or_default().trim_matches('/').to_owned();
+    let path = path_of(text).trim_matches('/').to_owned();
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
     if path.is_empty() || !path.split('/').all(|part| !part.is_empty() && part.chars().all(plain)) {
-        draft.leave("AUTHSERVICE_URL_PREFIX", "our own pages need a plain path, and have `/oauth2`");
+        if variables.in_its_place {
+            let why =
+                "everything below it is open to everybody, and this is no plain path: write one such as /authservice/";
+            draft.leave_to_do("AUTHSERVICE_URL_PREFIX", why);
+        } else {
+            draft.leave("AUTHSERVICE_URL_PREFIX", "our own pages need a plain path, and have `/oauth2`");
+        }
         return String::new();
     }
     format!("/{path}")
 }
 
 fn addresses(variables: &mut Variables<'_>, draft: &mut Draft, callback: &str, prefix: &str, public_url: Option<&str>) {
-    let after_logout = variables.take("AFTER_LOGOUT_URL");
-    let homepage = variables.take("HOMEPAGE_URL");
-    let known = public_url.and_then(origin).or_else(|| origin(callback));
-    let known = known.or_else(|| after_logout.or(homepage).and_then(origin));
-    if let Some(url) = known {
-        draft.root.text("public_url", url).note("What people type.");
-    } else {
-        draft.remind("public_url: authservice never knew it; write the address that people type");
-        draft.root.text("public_url", "https://kubeflow.example.com").note("TO DO: the address that people type.");
+    let told = variables.environment.contains_key("COUNTERSIGN_PUBLIC_URL");
+    let mut elsewhere = ["AFTER_LOGOUT_URL", "HOMEPAGE_URL"].into_iter().filter_map(|name| variables.take(name));
+    // An address that people are sent to afterwards may be another site's: good for a draft, not to be run with.
+    let elsewhere = elsewhere.find_map(origin).filter(|_| !variables.in_its_place);
+    match public_url.and_then(origin).or_else(|| origin(callback)).or(elsewhere) {
+        Some(url) => {
+            draft.root.text("public_url", url).note("What people type.");
+        }
+        None if variables.in_its_place && told => {}
+        None if variables.in_its_place => {
+            let why = "nothing says what people type, and so which address sign-ins return to, and whether cookies can be \
+                       Secure. Set COUNTERSIGN_PUBLIC_URL=https://kubeflow.example.com beside authservice's variables";
+            draft.leave_to_do("REDIRECT_URL", why);
+            draft.root.text("public_url", "https://kubeflow.example.com");
+        }
+        None => {
+            draft.leave_to_do("public_url", "authservice never knew it; write the address that people type");
+            draft.root.text("public_url", "https://kubeflow.example.com").note("TO DO: the address that people type.");
+        }
     }
-    let host = variables.take("SERVER_HOSTNAME");
-    let address = host.map_or(Ok(std::net::Ipv4Addr::UNSPECIFIED.into()), str::parse::<std::net::IpAddr>);
-    let address = address.unwrap_or_else(|_| {
-        draft.leave("SERVER_HOSTNAME", "only an IP address can be listened on; all of them are");
-        std::net::Ipv4Addr::UNSPECIFIED.into()
-    });
-    let mut port = |names: &[&'static str], default: u16, draft: &mut Draft| {
-        let Some((name, text)) = variables.first(names) else { return default };
-        text.parse().unwrap_or_else(|_| {
-            draft.leave(name, format!("it is no port; {default} is listened on"));
-            default
-        })
-    };
-    let (main, mut admin) = (port(&["SERVER_PORT", "PORT"], 8080, draft), port(&["READINESS_PROBE_PORT"], 8081, draft));
-    if main == admin {
+    let address = host(variables, draft);
+    let main = port(variables, draft, &["SERVER_PORT", "PORT"], 8080);
+    let mut admin = port(variables, draft, &["READINESS_PROBE_PORT"], 8081);
+    if main == admin && main != 0 {
         admin = main.checked_add(1).unwrap_or(main - 1);
         draft.leave("READINESS_PROBE_PORT", format!("it was the main port too; health has {admin}"));
     }
     let mut listen = Block::default();
-    listen.text("main", std::net::SocketAddr::from((address, main)).to_string());
+    listen.text("main", SocketAddr::from((address, main)).to_string());
     listen
-        .text("admin", std::net::SocketAddr::from((address, admin)).to_string())
+        .text("admin", SocketAddr::from((address, admin)).to_string())
         .note("Readiness is at /readyz here, health at /livez, metrics at /metrics.");
     draft.root.block("listen", listen).note("As before, so that the Service may stay.");
     if !prefix.is_empty() {
@@ -120,13 +207,20 @@ fn addresses(variables: &mut Variables<'_>, draft: &mut Draft, callback: &str, p
         );
         draft.root.block("paths", paths).note(note);
     }
-    if let Some(url) = homepage {
+    if let Some(url) = variables.take("HOMEPAGE_URL") {
         draft.leave(
             "HOMEPAGE_URL",
             format!("whoever came back without a code was sent to {url}; now to the front page"),
         );
     }
-    if let Some(url) = after_logout {
+    if let Some((name, url)) = variables.first(&["AFTER_LOGIN_URL", "STATIC_DESTINATION_URL"]) {
+        draft.leave(name, format!("everybody landed at {url} after signing in; now where they wanted to go"));
+    }
+}
+
+/// What authservice answered as part of a check, and a file of ours does not.
+fn left_to_requests(variables: &mut Variables<'_>, draft: &mut Draft, contract: &AuthserviceContract, prefix: &str) {
+    if let Some(url) = variables.take("AFTER_LOGOUT_URL") {
         draft.leave(
             "AFTER_LOGOUT_URL",
             format!(
@@ -134,16 +228,12 @@ fn addresses(variables: &mut Variables<'_>, draft: &mut Draft, callback: &str, p
             ),
         );
     }
-    if let Some((name, url)) = variables.first(&["AFTER_LOGIN_URL", "STATIC_DESTINATION_URL"]) {
-        draft.leave(name, format!("everybody landed at {url} after signing in; now where they wanted to go"));
-    }
-    let verify = variables.take("VERIFY_AUTH_URL").map_or_else(|| format!("{prefix}/verify"), str::to_owned);
     draft.leave(
         "VERIFY_AUTH_URL",
-        format!("{verify}/… said 204, 401 or 403 of the path behind it. Ask /check/… instead: 200 allows"),
+        format!("{}/… said 204, 401 or 403 of the path behind it. Ask /check/… instead: 200 allows", contract.verify),
     );
     draft.leave(
-        format!("POST {prefix}/logout"),
+        format!("POST {}", contract.logout),
         format!(
             "it ended the session that came as a bearer token. Send people to {prefix}/sign_out instead (Kubeflow's \
              dashboard: the variable LOGOUT_URL of `centraldashboard`)"
@@ -158,7 +248,10 @@ fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer: &str, call
     if let Some(id) = variables.take("CLIENT_ID") {
         provider.text("client_id", id);
     } else {
-        draft.remind("CLIENT_ID: it was not among the settings (Kubeflow: Secret oidc-authservice-client); write it");
+        draft.leave_to_do(
+            "CLIENT_ID",
+            "it was not among the settings (Kubeflow: Secret oidc-authservice-client); write it",
+        );
         provider.text("client_id", "authservice-oidc").note("TO DO: the CLIENT_ID of the Secret.");
     }
     // Named, so that it counts as known; never looked at.
@@ -336,6 +429,10 @@ fn rules(variables: &mut Variables<'_>, draft: &mut Draft, prefix: &str) {
     }
     let mut rules: Vec<Block> = Vec::new();
     let mut covered: Vec<&str> = Vec::new();
+    if variables.in_its_place && !prefix.is_empty() {
+        covered.push(prefix);
+        rules.push(open(prefix));
+    }
     for path in skipped {
         if path.trim_end_matches('/') == prefix {
             // Always among them, and our own paths pass anyway.
@@ -356,14 +453,18 @@ fn rules(variables: &mut Variables<'_>, draft: &mut Draft, prefix: &str) {
             continue;
         }
         covered.push(path);
-        let mut rule = Block::default();
-        rule.text("path", path).word("access", "public").word("authorization", "keep");
-        rules.push(rule);
+        rules.push(open(path));
     }
     draft.root.blocks("rules", rules).note(
         "Open to everybody, and without identity headers: what a client sends in their place is removed, which \
          authservice let through. `/dex` covers /dex and all below /dex/; authservice let /dexter pass as well.",
     );
+}
+
+fn open(path: &str) -> Block {
+    let mut rule = Block::default();
+    rule.text("path", path).word("access", "public").word("authorization", "keep");
+    rule
 }
 
 /// Whether the prefix `one` covers all that `other` covers.
@@ -463,7 +564,7 @@ fn pages(variables: &mut Variables<'_>, draft: &mut Draft) {
         let why = "templates and themes have another form; `pages: {templates: DIRECTORY}` replaces ours one by one";
         draft.leave(looks.join(", "), why);
     }
-    if let Some(port) = variables.take("WEB_SERVER_PORT") {
+    if let Some(port) = variables.take("WEB_SERVER_PORT").filter(|_| !variables.in_its_place) {
         draft.leave("WEB_SERVER_PORT", format!("pages had port {port} of their own; ours are on the main port"));
     }
 }

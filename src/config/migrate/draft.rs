@@ -6,13 +6,13 @@ use super::Migrated;
 const WIDTH: usize = 110;
 
 /// A file in the making.
-pub(super) struct Draft {
+pub(in crate::config) struct Draft {
     /// What it was made from.
     source: &'static str,
     pub(super) root: Block,
     left: Vec<(String, String)>,
     unknown: Vec<String>,
-    to_do: Vec<String>,
+    to_do: Vec<(String, String)>,
 }
 
 /// Keys with values, in the order written.
@@ -51,12 +51,15 @@ impl Draft {
 
     /// A setting that has no equivalent: what it did, and what to do instead.
     pub(super) fn leave(&mut self, setting: impl Into<String>, why: impl Into<String>) {
-        self.left.push((setting.into(), why.into()));
+        let left = (setting.into(), why.into());
+        if !self.left.contains(&left) {
+            self.left.push(left);
+        }
     }
 
     /// As [`Self::leave`], where somebody must act on it: access would be wider or narrower than it was.
     pub(super) fn leave_to_do(&mut self, setting: impl Into<String>, why: impl Into<String>) {
-        self.to_do.push(format!("{}: {}", setting.into(), why.into()));
+        self.to_do.push((setting.into(), why.into()));
     }
 
     /// A name that nobody knows. Its value is not repeated: it may be a secret.
@@ -64,12 +67,17 @@ impl Draft {
         self.unknown.push(name.into());
     }
 
-    /// Something that is to be done before the file is used.
-    pub(super) fn remind(&mut self, what: impl Into<String>) {
-        self.to_do.push(what.into());
+    /// The settings that have no equivalent, and why.
+    pub(in crate::config) fn left(&self) -> &[(String, String)] {
+        &self.left
     }
 
-    pub(super) fn finish(mut self) -> Migrated {
+    /// Those that somebody must act on.
+    pub(in crate::config) fn to_do(&self) -> &[(String, String)] {
+        &self.to_do
+    }
+
+    pub(in crate::config) fn finish(self) -> Migrated {
         let mut yaml = String::new();
         comment(
             &mut yaml,
@@ -82,7 +90,7 @@ impl Draft {
         );
         if !self.to_do.is_empty() {
             yaml.push_str("#\n# To do by hand:\n");
-            self.to_do.iter().for_each(|what| item(&mut yaml, what));
+            self.to_do.iter().for_each(|(setting, why)| item(&mut yaml, &format!("{setting}: {why}")));
         }
         yaml.push('\n');
         self.root.render(&mut yaml, 0);
@@ -90,13 +98,14 @@ impl Draft {
             yaml.push_str("\n# Without an equivalent here:\n");
             self.left.iter().for_each(|(setting, why)| item(&mut yaml, &format!("{setting}: {why}")));
         }
+        let mut to_do: Vec<String> = self.to_do.iter().map(|(setting, why)| format!("{setting}: {why}")).collect();
         if !self.unknown.is_empty() {
             let names: Vec<String> = self.unknown.iter().map(|name| name.replace(char::is_control, "?")).collect();
             yaml.push('\n');
             comment(&mut yaml, 0, &format!("Not known, and not taken over: {}.", names.join(", ")));
-            self.to_do.push(format!("not known, and not taken over: {}", names.join(", ")));
+            to_do.push(format!("not known, and not taken over: {}", names.join(", ")));
         }
-        Migrated { yaml, to_do: self.to_do }
+        Migrated { yaml, to_do }
     }
 }
 

@@ -61,7 +61,7 @@ fn addresses(given: &Given, draft: &mut Draft, home: Option<&str>) {
     if let Some(url) = home {
         draft.root.text("public_url", url).note("What people type.");
     } else {
-        draft.remind("public_url: oauth2-proxy was not told it; write the address that people type");
+        draft.leave_to_do("public_url", "oauth2-proxy was not told it; write the address that people type");
         draft.root.text("public_url", "https://kubeflow.example.com").note("TO DO: the address that people type.");
     }
     let url = home.and_then(|home| Url::parse(home).ok());
@@ -172,7 +172,7 @@ fn shared_cookies(given: &Given, draft: &mut Draft, home: Option<&Url>) {
     let is_http = home.is_some_and(|url| url.scheme() == "http" && !super::super::validate::is_loopback(url));
     if is_http {
         cookie.word("insecure", "true").note("Plain http: whoever is on the way can take a session.");
-        draft.remind("cookie.insecure: people sign in over plain http; serve https as soon as you can");
+        draft.leave_to_do("cookie.insecure", "people sign in over plain http; serve https as soon as you can");
     } else if given.is_set("cookie-secure") {
         let was = if given.switch("cookie-secure") == Some(true) { "on" } else { "off" };
         let why = format!("it was {was}. Ours are Secure on https; on plain http, write `cookie: {{insecure: true}}`");
@@ -220,8 +220,10 @@ fn issuer(given: &Given, draft: &mut Draft) -> String {
         ("gitlab", _) => "https://gitlab.com".to_owned(),
         ("azure" | "entra-id", Some(tenant)) => format!("https://login.microsoftonline.com/{tenant}/v2.0"),
         _ => {
-            draft
-                .remind("providers[0].issuer: it was not among the settings; write it as the provider's tokens say it");
+            draft.leave_to_do(
+                "oidc-issuer-url",
+                "it was not among the settings; write it as the provider's tokens say it",
+            );
             PLACEHOLDER.to_owned()
         }
     }
@@ -239,7 +241,7 @@ fn provider(given: &Given, draft: &mut Draft, issuer: &str) {
     if let Some(id) = given.text("client-id") {
         provider.text("client_id", id);
     } else {
-        draft.remind("client-id: it was not among the settings (Kubeflow: Secret oauth2-proxy); write it");
+        draft.leave_to_do("client-id", "it was not among the settings (Kubeflow: Secret oauth2-proxy); write it");
         provider.text("client_id", "oauth2-proxy").note("TO DO: the client id of the Secret.");
     }
     match given.text("client-secret-file") {
