@@ -231,3 +231,24 @@ fn unknown_settings_are_named_and_not_shown() {
     let yaml = migrate::oauth2_proxy(None, &[], std::iter::empty(), &flags, None).expect("a draft").yaml;
     assert!(yaml.ends_with("\n# Not known, and not taken over: --unheard-of.\n") && !yaml.contains(CANARY), "{yaml}");
 }
+
+#[test]
+fn the_commands_in_the_docs_run() {
+    let home = tempfile::tempdir().expect("a directory");
+    for (name, like) in [("params.env", "kubeflow-1.8.env"), ("oauth2_proxy.cfg", "kubeflow-26.03.cfg")] {
+        std::fs::copy(here(like), home.path().join(name)).expect("a file");
+    }
+    let secrets = [("secret_params.env", "CLIENT_ID=mesh\n"), ("proxy.env", "OAUTH2_PROXY_CLIENT_ID=mesh\n")];
+    for (name, text) in secrets {
+        std::fs::write(home.path().join(name), text).expect("a file");
+    }
+    let docs = std::fs::read_to_string(here("../../docs/migrating.md")).expect("a file of ours");
+    let commands: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("countersign ")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let output = run.args(command.split(' ')).env_clear().current_dir(home.path()).output().expect("it runs");
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("client_id: mesh\n"), "{command}");
+    }
+}

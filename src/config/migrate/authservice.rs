@@ -1,13 +1,18 @@
 //! authservice's variables, one by one: each becomes a key of ours or a comment.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+mod people;
+mod places;
+
+use std::net::SocketAddr;
 
 use http::HeaderName;
 
 use super::super::variables::Environment;
-use super::draft::{Block, Draft, Value};
+use super::draft::{Block, Draft};
 use super::env_file::unquoted;
-use super::{Migrated, MigrationError, list, origin};
+use super::{Migrated, MigrationError};
+use people::{bearers, headers, identity, provider};
+use places::{addresses, contract, left_to_requests, prefix};
 
 /// What `TEMPLATE_CONTEXT_…` variables begin with.
 const TEMPLATE_CONTEXT: &str = "TEMPLATE_CONTEXT_";
@@ -105,223 +110,6 @@ fn fill(
     Ok((draft, contract))
 }
 
-fn contract(variables: &mut Variables<'_>, draft: &mut Draft, prefix: &str) -> AuthserviceContract {
-    let header = variables.take("AUTH_HEADER").unwrap_or("Authorization");
-    let session_header = HeaderName::try_from(header).unwrap_or_else(|_| {
-        draft.leave_to_do("AUTH_HEADER", format!("`{header}` is no header name; write `Authorization`"));
-        http::header::AUTHORIZATION
-    });
-    let verify = variables.take("VERIFY_AUTH_URL").map_or_else(|| format!("{prefix}/verify"), path_of);
-    AuthserviceContract {
-        session_header,
-        logout: format!("{prefix}/logout"),
-        verify: verify.trim_end_matches('/').to_owned(),
-        after_logout: variables
-            .take("AFTER_LOGOUT_URL")
-            .map_or_else(|| format!("{prefix}/site/after_logout"), str::to_owned),
-        site: SocketAddr::from((host(variables, draft), port(variables, draft, &["WEB_SERVER_PORT"], 8082))),
-        site_prefix: format!("{prefix}/site"),
-    }
-}
-
-/// The path of a URL that may be relative.
-fn path_of(text: &str) -> String {
-    let base = url::Url::parse("https://relative.invalid").ok();
-    url::Url::options().base_url(base.as_ref()).parse(text).map(|url| url.path().to_owned()).unwrap_or_default()
-}
-
-fn host(variables: &mut Variables<'_>, draft: &mut Draft) -> IpAddr {
-    let everywhere = IpAddr::from(Ipv4Addr::UNSPECIFIED);
-    variables.take("SERVER_HOSTNAME").map_or(Ok(everywhere), str::parse).unwrap_or_else(|_| {
-        draft.leave("SERVER_HOSTNAME", "only an IP address can be listened on; all of them are");
-        everywhere
-    })
-}
-
-fn port(variables: &mut Variables<'_>, draft: &mut Draft, names: &[&'static str], default: u16) -> u16 {
-    let Some((name, text)) = variables.first(names) else { return default };
-    text.parse().unwrap_or_else(|_| {
-        draft.leave(name, format!("it is no port; {default} is listened on"));
-        default
-    })
-}
-
-/// `AUTHSERVICE_URL_PREFIX` as a path without a slash at its end; empty for the root.
-fn prefix(variables: &mut Variables<'_>, draft: &mut Draft) -> String {
-    let Some(text) = variables.take("AUTHSERVICE_URL_PREFIX") else { return "/authservice".to_owned() };
-    let path = path_of(text).trim_matches('/').to_owned();
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~');
-    if path.is_empty() || !path.split('/').all(|part| !part.is_empty() && part.chars().all(plain)) {
-        if variables.in_its_place {
-            let why =
-                "everything below it is open to everybody, and this is no plain path: write one such as /authservice/";
-            draft.leave_to_do("AUTHSERVICE_URL_PREFIX", why);
-        } else {
-            draft.leave("AUTHSERVICE_URL_PREFIX", "our own pages need a plain path, and have `/oauth2`");
-        }
-        return String::new();
-    }
-    format!("/{path}")
-}
-
-fn addresses(variables: &mut Variables<'_>, draft: &mut Draft, callback: &str, prefix: &str, public_url: Option<&str>) {
-    let told = variables.environment.contains_key("COUNTERSIGN_PUBLIC_URL");
-    let mut elsewhere = ["AFTER_LOGOUT_URL", "HOMEPAGE_URL"].into_iter().filter_map(|name| variables.take(name));
-    // An address that people are sent to afterwards may be another site's: good for a draft, not to be run with.
-    let elsewhere = elsewhere.find_map(origin).filter(|_| !variables.in_its_place);
-    match public_url.and_then(origin).or_else(|| origin(callback)).or(elsewhere) {
-        Some(url) => {
-            draft.root.text("public_url", url).note("What people type.");
-        }
-        None if variables.in_its_place && told => {}
-        None if variables.in_its_place => {
-            let why = "nothing says what people type, and so which address sign-ins return to, and whether cookies can be \
-                       Secure. Set COUNTERSIGN_PUBLIC_URL=https://kubeflow.example.com beside authservice's variables";
-            draft.leave_to_do("REDIRECT_URL", why);
-            draft.root.text("public_url", "https://kubeflow.example.com");
-        }
-        None => {
-            draft.leave_to_do("public_url", "authservice never knew it; write the address that people type");
-            draft.root.text("public_url", "https://kubeflow.example.com").note("TO DO: the address that people type.");
-        }
-    }
-    let address = host(variables, draft);
-    let main = port(variables, draft, &["SERVER_PORT", "PORT"], 8080);
-    let mut admin = port(variables, draft, &["READINESS_PROBE_PORT"], 8081);
-    if main == admin && main != 0 {
-        admin = main.checked_add(1).unwrap_or(main - 1);
-        draft.leave("READINESS_PROBE_PORT", format!("it was the main port too; health has {admin}"));
-    }
-    let mut listen = Block::default();
-    listen.text("main", SocketAddr::from((address, main)).to_string());
-    listen
-        .text("admin", SocketAddr::from((address, admin)).to_string())
-        .note("Readiness is at /readyz here, health at /livez, metrics at /metrics.");
-    draft.root.block("listen", listen).note("As before, so that the Service may stay.");
-    if !prefix.is_empty() {
-        let mut paths = Block::default();
-        paths.text("prefix", prefix);
-        let note = format!(
-            "{prefix}/start, {prefix}/sign_out and so on. Route this prefix, and the callback, to the main port: we do \
-             not answer them as part of a check, as authservice did. Checks have `pathPrefix: /check` at the gateway."
-        );
-        draft.root.block("paths", paths).note(note);
-    }
-    if let Some(url) = variables.take("HOMEPAGE_URL") {
-        draft.leave(
-            "HOMEPAGE_URL",
-            format!("whoever came back without a code was sent to {url}; now to the front page"),
-        );
-    }
-    if let Some((name, url)) = variables.first(&["AFTER_LOGIN_URL", "STATIC_DESTINATION_URL"]) {
-        draft.leave(name, format!("everybody landed at {url} after signing in; now where they wanted to go"));
-    }
-}
-
-/// What authservice answered as part of a check, and a file of ours does not.
-fn left_to_requests(variables: &mut Variables<'_>, draft: &mut Draft, contract: &AuthserviceContract, prefix: &str) {
-    if let Some(url) = variables.take("AFTER_LOGOUT_URL") {
-        draft.leave(
-            "AFTER_LOGOUT_URL",
-            format!(
-                "people were sent to {url} after a sign-out; now to a page that says so and links to the front page"
-            ),
-        );
-    }
-    draft.leave(
-        "VERIFY_AUTH_URL",
-        format!("{}/… said 204, 401 or 403 of the path behind it. Ask /check/… instead: 200 allows", contract.verify),
-    );
-    draft.leave(
-        format!("POST {}", contract.logout),
-        format!(
-            "it ended the session that came as a bearer token. Send people to {prefix}/sign_out instead (Kubeflow's \
-             dashboard: the variable LOGOUT_URL of `centraldashboard`)"
-        ),
-    );
-}
-
-fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer: &str, callback: &str) {
-    let mut provider = Block::default();
-    provider.text("id", if issuer.contains("dex") { "dex" } else { "idp" });
-    provider.text("issuer", issuer).note("To the letter as its tokens say it.");
-    if let Some(id) = variables.take("CLIENT_ID") {
-        provider.text("client_id", id);
-    } else {
-        draft.leave_to_do(
-            "CLIENT_ID",
-            "it was not among the settings (Kubeflow: Secret oidc-authservice-client); write it",
-        );
-        provider.text("client_id", "authservice-oidc").note("TO DO: the CLIENT_ID of the Secret.");
-    }
-    // Named, so that it counts as known; never looked at.
-    variables.asked.push("CLIENT_SECRET");
-    provider
-        .set("client_secret", Value::Variable("CLIENT_SECRET"))
-        .note("From the variable that authservice read too. A mounted file is better: {file: /path/to/it}.");
-    if let Some(url) = variables.take("OIDC_AUTH_URL") {
-        provider.text("authorization_url", url);
-    }
-    provider.text("redirect_uri", callback).note("As it is registered at the provider.");
-    let scopes = variables.take("OIDC_SCOPES").map_or_else(|| vec!["openid".to_owned(), "email".to_owned()], list);
-    let scopes = with_openid(scopes);
-    provider
-        .list("scopes", scopes)
-        .note("With offline_access (where the provider knows it) groups are read anew during a session.");
-    draft.root.blocks("providers", vec![provider]);
-    if let Some(path) = variables.take("CA_BUNDLE") {
-        let mut egress = Block::default();
-        egress.text("ca_bundle", path);
-        draft.root.block("egress", egress);
-    }
-}
-
-fn with_openid(mut scopes: Vec<String>) -> Vec<String> {
-    if !scopes.iter().any(|scope| scope == "openid") {
-        scopes.insert(0, "openid".to_owned());
-    }
-    scopes
-}
-
-fn identity(variables: &mut Variables<'_>, draft: &mut Draft) {
-    let mut user = Block::default();
-    user.text("claim", variables.take("USERID_CLAIM").unwrap_or("email"));
-    if let Some(prefix) = variables.take("USERID_PREFIX") {
-        user.text("prefix", prefix);
-    }
-    let mut groups = Block::default();
-    groups.text("claim", variables.take("GROUPS_CLAIM").unwrap_or("groups"));
-    let mut identity = Block::default();
-    identity
-        .block("user", user)
-        .note(
-            "authservice never looked whether an address is verified. We refuse one that is not: `email_verified: true` \
-             must be in the token, or write `allow_unverified_email: true` here.",
-        )
-        .block("groups", groups);
-    // A group's name may hold a space.
-    let groups_of = |text: &str| -> Vec<String> {
-        text.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
-    };
-    let allowed =
-        variables.take("GROUPS_ALLOWLIST").map(groups_of).filter(|groups| groups.iter().all(|group| group != "*"));
-    if let Some(groups) = allowed.filter(|groups| !groups.is_empty()) {
-        let mut admit = Block::default();
-        admit.list("groups", groups);
-        identity.block("admit", admit);
-    }
-    draft.root.block("identity", identity);
-    if let Some(transformers) = variables.take("USERID_TRANSFORMERS").filter(|text| *text != "[]") {
-        draft.leave_to_do(
-            "USERID_TRANSFORMERS",
-            format!(
-                "they rewrote the user by {transformers}. Write the same as transforms of the user \
-                 (docs/configuration.md), or people will have other names, and not reach what is theirs"
-            ),
-        );
-    }
-}
-
 fn sessions(variables: &mut Variables<'_>, draft: &mut Draft) {
     let max_age = variables
         .take("SESSION_MAX_AGE")
@@ -381,44 +169,6 @@ pub(super) fn lifetimes(session: &mut Block, max_age: u64, renew_every: Option<u
     session.word("max_age", written(max_age));
     session.word("idle", written(max_age)).note("There was no limit to idleness. Shorter is safer: 8h.");
     session.word("renew_every", written(renew_every.unwrap_or(900).clamp(1, max_age)));
-}
-
-fn headers(variables: &mut Variables<'_>, draft: &mut Draft) {
-    let user = variables.take("USERID_HEADER").unwrap_or("kubeflow-userid");
-    let groups = variables.take("GROUPS_HEADER").unwrap_or("kubeflow-groups");
-    let mut headers = Block::default();
-    for (name, field) in [(user, "user"), (groups, "groups")] {
-        // A header that we could not own must not make the whole file worthless.
-        if name.contains('_') || http::HeaderName::try_from(name).is_err() {
-            draft.leave_to_do(
-                format!("the header {name}"),
-                format!(
-                    "it carried the {field}. A name with `_` is read as one with `-` by many servers: take another"
-                ),
-            );
-        } else {
-            headers.word(&name.to_ascii_lowercase(), field);
-        }
-    }
-    draft.root.block("headers", headers).note(
-        "List them in headersToUpstreamOnAllow (EnvoyFilter: allowed_upstream_headers), and `authorization`, which \
-         carries our own token.",
-    );
-    if let Some(name) = variables.take("USERID_TOKEN_HEADER") {
-        draft.leave(
-            "USERID_TOKEN_HEADER",
-            format!(
-                "{name} carried the provider's ID token. No provider's token leaves us; `token: {{header: …}}` names \
-                 the header for our own"
-            ),
-        );
-    }
-    if let Some(name) = variables.take("AUTH_METHOD_HEADER") {
-        draft.leave(
-            "AUTH_METHOD_HEADER",
-            format!("{name} told how somebody had signed in; the token's `idp` tells by whom"),
-        );
-    }
 }
 
 fn rules(variables: &mut Variables<'_>, draft: &mut Draft, prefix: &str) {
@@ -499,55 +249,6 @@ fn rest(variables: &mut Variables<'_>, draft: &mut Draft) {
     }
     // Asked above only where the first was off.
     variables.asked.push("CACHE_EXPIRATION_MINUTES");
-}
-
-/// The ways in without a browser. authservice had them on unless told otherwise.
-fn bearers(variables: &mut Variables<'_>, draft: &mut Draft, issuer: &str) {
-    let audiences = variables
-        .take("AUDIENCES")
-        .map_or_else(|| vec!["istio-ingressgateway.istio-system.svc.cluster.local".to_owned()], list);
-    let audiences = audiences.join(", ");
-    let header = variables.take("AUTH_HEADER").unwrap_or("Authorization");
-    let id_token_header = variables.take("ID_TOKEN_HEADER").unwrap_or("Authorization");
-    let client = variables.take("CLIENT_ID").unwrap_or("the client id");
-    let access_token = variables.take("ACCESS_TOKEN_AUTHN").unwrap_or("jwt");
-    let mut say = |name: &'static str, on: bool, what: &str, line: String| {
-        if on {
-            let why = format!("{what} could enter without a browser. Where that is used, configure: {line}");
-            draft.leave(name, why);
-        }
-    };
-    say(
-        "KUBERNETES_AUTHN_ENABLED, AUDIENCES",
-        variables.flag("KUBERNETES_AUTHN_ENABLED", true),
-        "Kubernetes ServiceAccount tokens",
-        format!("bearer: [{{kind: kubernetes, audiences: [{audiences}]}}]"),
-    );
-    let with_access_token = variables.flag("ACCESS_TOKEN_AUTHN_ENABLED", true);
-    say(
-        "ACCESS_TOKEN_AUTHN_ENABLED, ACCESS_TOKEN_AUTHN",
-        with_access_token && access_token == "jwt",
-        "JWT access tokens of the provider",
-        format!("bearer: [{{kind: jwt, issuer: {issuer}, audiences: [{audiences}], algorithms: [RS256]}}]"),
-    );
-    say(
-        "ACCESS_TOKEN_AUTHN_ENABLED, ACCESS_TOKEN_AUTHN=opaque",
-        with_access_token && access_token != "jwt",
-        "opaque access tokens, by the provider's userinfo endpoint,",
-        "bearer: [{kind: introspection, …}], which asks the introspection endpoint (RFC 7662)".to_owned(),
-    );
-    say(
-        "IDTOKEN_AUTHN_ENABLED, ID_TOKEN_HEADER",
-        variables.flag("IDTOKEN_AUTHN_ENABLED", true),
-        &format!("ID tokens in {id_token_header}"),
-        format!("bearer: [{{kind: jwt, issuer: {issuer}, audiences: [{client}], algorithms: [RS256]}}]"),
-    );
-    say(
-        "AUTH_HEADER",
-        true,
-        &format!("a session's value in {header}"),
-        format!("bearer: [{{kind: session, header: {}}}]", header.to_ascii_lowercase()),
-    );
 }
 
 fn pages(variables: &mut Variables<'_>, draft: &mut Draft) {
