@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 use crate::bearer::{SourceError, Sources};
 use crate::check::Check;
 use crate::clock::{Clock, SystemClock};
+use crate::config::migrate::AuthserviceContract;
 use crate::config::{Listen, Settings, ShutdownSettings};
 use crate::door::admin::{self, AdminState, Readiness};
 use crate::door::answer::Answers;
+use crate::door::authservice::{self, AuthserviceDoor};
 use crate::door::browser::BrowserDoor;
 use crate::door::ext_authz_grpc::GrpcDoor;
 use crate::door::ext_authz_http::CheckDoor;
@@ -43,6 +45,8 @@ pub struct Gateway {
     admin: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
     doors: Doors,
+    /// authservice's site, where we are in its place.
+    site: Option<(TcpListener, Router)>,
     sessions: Arc<Sessions>,
     sources: Option<Arc<Sources>>,
     refresher: Refresher,
@@ -117,17 +121,40 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
+        Self::open_for(settings, None, clock, entropy).await
+    }
+
+    /// In authservice's place: by its `contract`, with its ports.
+    ///
+    /// # Errors
+    /// As [`Gateway::open`].
+    pub async fn open_in_authservices_place(
+        settings: Settings,
+        contract: AuthserviceContract,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
+        Self::open_for(settings, Some(contract), clock, entropy).await
+    }
+
+    async fn open_for(
+        settings: Settings,
+        contract: Option<AuthserviceContract>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, StartError> {
         let data_error = |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
         private_file::create_directory(&settings.data_dir).map_err(data_error)?;
         let metrics = Arc::new(Metrics::new());
         let store = open_store(settings.data_dir.join("sessions.redb")).await?;
         let store = Arc::new(Counted::new(store, Arc::clone(&metrics)));
-        Self::open_on(store, settings, clock, entropy, metrics).await
+        Self::open_on(store, settings, contract, clock, entropy, metrics).await
     }
 
     async fn open_on(
         store: Arc<dyn Store>,
         settings: Settings,
+        contract: Option<AuthserviceContract>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         metrics: Arc<Metrics>,
@@ -157,25 +184,40 @@ impl Gateway {
         );
         let sources = sources(&settings, &clock, &metrics)?;
         let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, sources.clone(), Arc::clone(&clock));
+        let check = if contract.is_some() { check.without_own_paths() } else { check };
         let answers =
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
         let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
         let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
-        let forward_auth = ForwardAuthDoor::new(&settings, answers, Arc::clone(&clock), Arc::clone(&entropy));
-        let login =
-            Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
-        let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
-        let others = Router::new()
-            .merge(forward_auth.router())
-            .merge(browser_door.router())
-            .merge(keys::router(&settings, Arc::clone(&keyring)));
+        let login = || {
+            let (sessions, keys) = (Arc::clone(&sessions), Arc::clone(&session_keys));
+            Login::new(&settings, providers.clone(), sessions, keys, Arc::clone(&clock), Arc::clone(&entropy))
+        };
+        let (metered, random) = (Arc::clone(&metrics), Arc::clone(&entropy));
+        let browser = BrowserDoor::new(&settings, login(), Arc::clone(&pages), metered, random).router();
+        let keys = keys::router(&settings, Arc::clone(&keyring));
+        let authservice = contract.as_ref().map(|contract| AuthserviceDoor::new(&settings, contract));
+        let (others, site) = match contract {
+            None => {
+                let forward_auth = ForwardAuthDoor::new(&settings, answers, Arc::clone(&clock), Arc::clone(&entropy));
+                (forward_auth.router().merge(browser).merge(keys), None)
+            }
+            Some(contract) => {
+                let (address, prefix) = (contract.site, contract.site_prefix.clone());
+                let (start, home) = (format!("{}/start", settings.path_prefix), settings.public_url.to_string());
+                let site = authservice::site(&prefix, start, home, pages, Arc::clone(&entropy)).merge(keys);
+                let others = authservice::router(&settings, contract, login(), browser);
+                (others, Some((listen(address).await?, site)))
+            }
+        };
 
         let Listen { main, admin, tls } = &settings.listen;
         Ok(Self {
             main: listen(*main).await?,
             admin: listen(*admin).await?,
             tls: tls.as_ref().map(server::tls).transpose()?,
-            doors: Doors::new(http, grpc, others),
+            doors: Doors::new(http, grpc, others).in_authservices_place(authservice),
+            site,
             sessions: Arc::clone(&sessions),
             sources,
             refresher,
@@ -205,6 +247,12 @@ impl Gateway {
         self.admin.local_addr().expect("a bound socket has an address")
     }
 
+    /// The address of authservice's site, where we are in its place.
+    #[must_use]
+    pub fn site_address(&self) -> Option<SocketAddr> {
+        self.site.as_ref().and_then(|(listener, _)| listener.local_addr().ok())
+    }
+
     /// Serves until `shutdown` is done, then drains: readiness goes first, open requests are finished.
     ///
     /// # Errors
@@ -228,9 +276,12 @@ impl Gateway {
         keepers.spawn(async move { sessions.keep_house().await });
         keepers.spawn(async move { watcher.keep_watch().await });
 
-        let admin = admin_router(&housekeeping, self.metrics, &drain);
+        let admin = admin_router(&housekeeping, self.metrics, &drain, self.site.is_some());
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(self.main, self.tls, self.doors, Limits::default(), drain.clone()));
+        if let Some((listener, site)) = self.site {
+            servers.spawn(server::serve(listener, None, site, Limits::default(), drain.clone()));
+        }
         // Health and metrics are told to the very end.
         let admin = tokio::spawn(server::serve(self.admin, None, admin, Limits::default(), drain.lingering()));
         tokio::select! {
@@ -324,10 +375,16 @@ pub(crate) fn providers_alone(
     providers(settings, clock, &Arc::new(Metrics::new()))
 }
 
-fn admin_router(housekeeping: &Arc<Housekeeping>, metrics: Arc<Metrics>, drain: &Drain) -> Router {
+fn admin_router(
+    housekeeping: &Arc<Housekeeping>,
+    metrics: Arc<Metrics>,
+    drain: &Drain,
+    in_authservices_place: bool,
+) -> Router {
     let (housekeeping, drain) = (Arc::clone(housekeeping), drain.clone());
     let readiness = Arc::new(move || Readiness { draining: drain.is_draining(), ..housekeeping.readiness() });
-    admin::router(AdminState { metrics, readiness })
+    let state = AdminState { metrics, readiness };
+    if in_authservices_place { admin::router_in_authservices_place(state) } else { admin::router(state) }
 }
 
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {

@@ -210,6 +210,13 @@ impl Check {
         }
     }
 
+    /// The same where our own paths are answered before anybody asks: what remains of them belongs to workloads.
+    #[must_use]
+    pub fn without_own_paths(mut self) -> Self {
+        self.own_paths.let_none_pass();
+        self
+    }
+
     /// Answers without any I/O, if that can be done: a signed-in request whose session and token are at hand.
     #[must_use]
     pub fn answer_at_once(&self, question: &Question<'_>) -> Option<Verdict> {

@@ -3,6 +3,7 @@
 
 mod config;
 mod doctor;
+mod migrate;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,11 @@ use crate::app::Gateway;
 use crate::clock::{Clock as _, SystemClock};
 #[cfg(feature = "dev")]
 use crate::config::LogSettings;
-use crate::config::{ConfigErrors, Loaded, Settings, environment, load};
+use crate::config::migrate::{AuthserviceContract, MigrationError};
+use crate::config::{
+    ConfigErrors, InAuthservicesPlace, Loaded, Settings, environment, load, load_in_authservices_place,
+    names_authservices_provider,
+};
 use crate::entropy::SystemEntropy;
 use crate::keyring::init_directory;
 use crate::secret::generate_session_key;
@@ -45,6 +50,9 @@ enum Command {
     Config(ConfigCommand),
     /// Looks for what is wrong: at the identity providers, with our keys as the mesh fetches them, in Istio's objects.
     Doctor(doctor::Arguments),
+    /// Prints a configuration made from the settings of the gateway that is replaced.
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
     /// The keys that sign RC tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -94,17 +102,23 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("countersign: {error:#}"));
-            ExitCode::from(if error.is::<ConfigErrors>() { 2 } else { 1 })
+            ExitCode::from(if error.is::<ConfigErrors>() || error.is::<MigrationError>() { 2 } else { 1 })
         }
     }
 }
 
 fn dispatch(command: Command) -> anyhow::Result<()> {
     match command {
+        Command::Serve(ConfigFile { file: None }) if names_authservices_provider(environment()) => {
+            let InAuthservicesPlace { loaded, contract } = load_in_authservices_place(environment())
+                .inspect_err(|errors| config::print_warnings(&errors.warnings))?;
+            config::print_warnings(&loaded.warnings);
+            runtime()?.block_on(serve(loaded.settings, Some(contract)))
+        }
         Command::Serve(ConfigFile { file }) => {
             let Loaded { settings, warnings } = load(file.as_deref(), environment())?;
             config::print_warnings(&warnings);
-            runtime()?.block_on(serve(settings))
+            runtime()?.block_on(serve(settings, None))
         }
         #[cfg(feature = "dev")]
         Command::Dev { port } => {
@@ -115,14 +129,25 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Schema) => config::schema(),
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
         Command::Doctor(arguments) => runtime()?.block_on(doctor::run(&arguments)),
+        Command::Migrate(command) => migrate::run(command),
         Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
         Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_session_key(&SystemEntropy)),
     }
 }
 
-async fn serve(settings: Settings) -> anyhow::Result<()> {
+async fn serve(settings: Settings, in_place_of: Option<AuthserviceContract>) -> anyhow::Result<()> {
     telemetry::init(&settings.log)?;
-    let gateway = Gateway::open(settings).await?;
+    let gateway = match in_place_of {
+        None => Gateway::open(settings).await?,
+        Some(contract) => {
+            tracing::info!(
+                "there is no configuration file and OIDC_PROVIDER is set: serving as authservice did, by its variables; \
+                 `countersign migrate authservice` drafts a configuration of our own"
+            );
+            let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
+            Gateway::open_in_authservices_place(settings, contract, clock, entropy).await?
+        }
+    };
     let (failed, failure) = tokio::sync::oneshot::channel();
     let stop = async {
         if let Err(error) = server::signalled().await {

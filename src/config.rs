@@ -1,5 +1,7 @@
 //! Text becomes validated settings. The only reader of the configuration file and of the environment.
 
+mod in_authservices_place;
+pub mod migrate;
 mod problem;
 mod raw;
 mod read;
@@ -22,6 +24,7 @@ use variables::Environment;
 #[path = "../tests/support/settings.rs"]
 pub(crate) mod for_tests;
 
+pub use in_authservices_place::{InAuthservicesPlace, load_in_authservices_place, names_authservices_provider};
 pub use problem::{ConfigErrors, Place, Problem, Warning};
 pub use replacement::Replacement;
 pub use settings::*;
@@ -82,8 +85,11 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 fn read_and_judge(root: Result<Node, Problem>, environment: &Environment) -> Result<(Raw, Loaded), ConfigErrors> {
-    let mut report = Report::default();
-    let mut root = root.map_err(alone)?;
+    judge(root.map_err(alone)?, environment, Report::default())
+}
+
+/// Lays the variables over the tree, reads it, and judges it.
+fn judge(mut root: Node, environment: &Environment, mut report: Report) -> Result<(Raw, Loaded), ConfigErrors> {
     variables::overlay(&mut root, environment, &mut report);
     inherit(&mut root);
     let raw = read::raw(&mut root, &mut report);

@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod answer;
+pub mod authservice;
 pub mod browser;
 pub mod ext_authz_grpc;
 pub mod ext_authz_http;
@@ -24,6 +25,7 @@ use futures_util::future::{BoxFuture, Either};
 use http::Request;
 use tower::{Service, ServiceExt};
 
+use authservice::{Asked, AuthserviceDoor};
 use ext_authz_grpc::GrpcDoor;
 use ext_authz_http::CheckDoor;
 
@@ -33,13 +35,20 @@ pub struct Doors {
     http: Option<Arc<CheckDoor>>,
     grpc: Option<GrpcDoor>,
     others: Router,
+    authservice: Option<AuthserviceDoor>,
 }
 
 impl Doors {
     /// `http` and `grpc`, where they are open, answer what gateways ask, `others` everything else.
     #[must_use]
     pub fn new(http: Option<CheckDoor>, grpc: Option<GrpcDoor>, others: Router) -> Self {
-        Self { http: http.map(Arc::new), grpc, others }
+        Self { http: http.map(Arc::new), grpc, others, authservice: None }
+    }
+
+    /// The same in authservice's place: `door` tells what is asked apart.
+    #[must_use]
+    pub fn in_authservices_place(self, door: Option<AuthserviceDoor>) -> Self {
+        Self { authservice: door, ..self }
     }
 }
 
@@ -57,6 +66,20 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let request = match (&self.authservice, &self.http) {
+            (Some(door), Some(check)) => match door.sort(request) {
+                Asked::Check(request) => request,
+                Asked::Page(request) => {
+                    return Either::Right(Box::pin(self.others.clone().oneshot(request.map(Body::new))));
+                }
+                Asked::Verify(request) => {
+                    let (request, check) = (request.map(|_| ()), Arc::clone(check));
+                    let verified = async move { Ok(AuthserviceDoor::verified(check.answer(request).await)) };
+                    return Either::Right(Box::pin(verified));
+                }
+            },
+            _ => request,
+        };
         if let Some(check) = self.http.as_ref().filter(|check| check.is_for(&request)) {
             if let Some(response) = check.answer_at_once(&request) {
                 return Either::Left(ready(Ok(response)));

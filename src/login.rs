@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::clock::Clock;
-use crate::config::Settings;
+use crate::config::{ProviderSettings, Settings};
 use crate::cookie::CookieNames;
 use crate::entropy::Entropy;
 use crate::identity::ProviderId;
@@ -44,6 +44,8 @@ pub struct Login {
     cookies: CookieNames,
     origins: Origins,
     prefix: String,
+    /// Callbacks that providers know by another path.
+    callbacks: Vec<String>,
     max_age: Duration,
     renew_every: Duration,
     exchanges: Semaphore,
@@ -85,6 +87,7 @@ impl Login {
             cookies: CookieNames::new(&settings.cookie),
             origins: Origins::new(settings.public_url.clone(), settings.hosts.iter().cloned()),
             prefix: settings.path_prefix.clone(),
+            callbacks: settings.providers.iter().filter_map(ProviderSettings::redirect_path).collect(),
             max_age: settings.session.max_age,
             renew_every: settings.session.renew_every,
             exchanges: Semaphore::new(EXCHANGES_AT_A_TIME),
@@ -126,6 +129,9 @@ impl Login {
     fn is_a_step(&self, there: &ReturnTo) -> bool {
         let Ok(there) = Url::parse(there.as_str()) else { return true };
         let path = percent_decode_str(there.path()).decode_utf8_lossy();
+        if self.callbacks.iter().any(|callback| *callback == path) {
+            return true;
+        }
         let step = path.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix('/'));
         step.and_then(|step| step.split('/').next()).is_some_and(|step| STEPS.contains(&step))
     }

@@ -99,3 +99,18 @@ fn arguments_that_mean_nothing_end_with_2() {
     assert_eq!(countersign(&["config", "check", "--file", "x"], &[]).0, Some(2));
     assert_eq!(countersign(&["config", "check", "--config", "/nowhere"], &[]).0, Some(2));
 }
+
+/// Refused before anything is served, so that the test need not end a gateway.
+#[test]
+fn authservices_variables_count_where_there_is_no_file() {
+    let (_home, path) = file(GOOD);
+    let variables = [("OIDC_PROVIDER", "https://a.example.com"), ("EXTERNAL_AUTHZ_URL", "http://authz.example.com")];
+    let (code, _, complaints) = countersign(&["serve"], &variables);
+    assert_eq!(code, Some(2));
+    assert!(complaints.contains("variable EXTERNAL_AUTHZ_URL\n   http://authz.example.com/ was asked"), "{complaints}");
+    let path = path.to_string_lossy();
+    let with_file = [&variables[..], &[("COUNTERSIGN_CONFIG", &path)]].concat();
+    let (code, _, complaints) = countersign(&["serve"], &with_file);
+    assert_eq!(code, Some(2));
+    assert!(complaints.contains("there is no variable DEX_SECRET") && !complaints.contains("AUTHZ"), "{complaints}");
+}

@@ -169,7 +169,7 @@ impl House {
         let settings = settings::settings(data.path(), settings::NOBODY, "trusted_proxies: [127.0.0.1]\n");
         let metrics = Arc::new(Metrics::new());
         let opened =
-            Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), Arc::clone(&metrics)).await;
+            Gateway::open_on(store.clone(), settings, None, clock, Arc::new(SystemEntropy), Arc::clone(&metrics)).await;
         let gateway = opened.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
         let (stop, stopped) = oneshot::channel();

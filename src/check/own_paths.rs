@@ -2,7 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::config::Settings;
+use crate::config::{ProviderSettings, Settings};
 use crate::return_to::{Origins, ReturnTo};
 
 /// Everything but RFC 3986's unreserved characters and the slash.
@@ -29,13 +29,19 @@ impl OwnPaths {
         let prefix = &settings.path_prefix;
         let browser = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
         let callbacks = settings.providers.iter().map(|provider| format!("{prefix}/callback/{}", provider.id));
-        let exact = browser.iter().map(|name| format!("{prefix}/{name}")).chain(callbacks);
+        let elsewhere = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
+        let exact = browser.iter().map(|name| format!("{prefix}/{name}")).chain(callbacks).chain(elsewhere);
         Self {
             exact: exact.chain([Self::JWKS.to_owned(), Self::DISCOVERY.to_owned()]).collect(),
             start: format!("{prefix}/start"),
             unavailable: format!("{prefix}/unavailable"),
             origins: Origins::new(settings.public_url.clone(), settings.hosts.iter().cloned()),
         }
+    }
+
+    /// Lets none of them pass: for a place where they are answered before anybody asks.
+    pub(super) fn let_none_pass(&mut self) {
+        self.exact.clear();
     }
 
     /// Whether `target` is one of them, to the letter: no other spelling of them is let pass.

@@ -133,6 +133,16 @@ pub struct ProviderSettings {
     pub identity: IdentitySettings,
 }
 
+impl ProviderSettings {
+    /// The path of `redirect_uri`, wherever it is; browsers come back to it. None if there is none.
+    #[must_use]
+    pub fn redirect_path(&self) -> Option<String> {
+        let base = Url::parse("https://relative.invalid").ok();
+        let url = Url::options().base_url(base.as_ref()).parse(self.redirect_uri.as_deref()?).ok()?;
+        Some(url.path().to_owned())
+    }
+}
+
 /// How we authenticate at a token endpoint (OIDC Core section 9).
 #[derive(Clone, Debug)]
 pub enum ClientAuth {

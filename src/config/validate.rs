@@ -26,7 +26,7 @@ use super::{
     Challenge, EgressSettings, Listen, LogSettings, PageSettings, Place, Problem, Settings, TlsFiles, Unauthenticated,
 };
 
-pub(super) use address::without_password;
+pub(super) use address::{is_loopback, without_password};
 
 /// The settings, as far as they can be made out. They count only if nothing was refused.
 pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, report: &mut Report) -> Option<Settings> {

@@ -69,6 +69,11 @@ pub fn router(state: AdminState) -> Router {
         .with_state(state)
 }
 
+/// The same, and readiness on every other path, as authservice's probes ask for it.
+pub fn router_in_authservices_place(state: AdminState) -> Router {
+    router(state.clone()).fallback(move || ready(State(state.clone())))
+}
+
 async fn ready(State(state): State<AdminState>) -> Response {
     let readiness = (state.readiness)();
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -17,7 +17,7 @@ use super::pages::{self, Page, Pages};
 use super::problem::{Problem, outcome_of, sign_in_json};
 use crate::audit;
 use crate::clock::UnixTime;
-use crate::config::Settings;
+use crate::config::{ProviderSettings, Settings};
 use crate::entropy::Entropy;
 use crate::identity::{GroupName, ProviderId, UserId};
 use crate::idp::IdpError;
@@ -35,6 +35,8 @@ pub struct BrowserDoor {
     prefix: String,
     providers: Vec<ProviderId>,
     form_post: bool,
+    /// Callbacks that providers know by another path.
+    callbacks: Vec<String>,
 }
 
 type Door = State<Arc<BrowserDoor>>;
@@ -75,6 +77,7 @@ impl BrowserDoor {
             prefix: settings.path_prefix.clone(),
             providers: settings.providers.iter().map(|provider| provider.id.clone()).collect(),
             form_post: settings.providers.iter().any(|provider| provider.form_post),
+            callbacks: callbacks_elsewhere(settings),
         }
     }
 
@@ -82,7 +85,8 @@ impl BrowserDoor {
     pub fn router(self) -> Router {
         let path = |name: &str| format!("{}/{name}", self.prefix);
         let callback = if self.form_post { get(callback).post(callback_by_form) } else { get(callback) };
-        let router = Router::new()
+        let elsewhere = self.callbacks.iter().fold(Router::new(), |router, path| router.route(path, callback.clone()));
+        let router = elsewhere
             .route(&path("start"), get(start))
             .route(&path("callback"), callback.clone())
             .route(&path("callback/{provider}"), callback)
@@ -265,6 +269,17 @@ fn go(status: StatusCode, onward: &Onward) -> Response {
         }
     }
     response
+}
+
+/// The paths of redirect URIs that are not below our own callback, each once.
+fn callbacks_elsewhere(settings: &Settings) -> Vec<String> {
+    let own = format!("{}/callback", settings.path_prefix);
+    let is_own = |path: &str| path.strip_prefix(&*own).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let mut paths: Vec<String> = settings.providers.iter().filter_map(ProviderSettings::redirect_path).collect();
+    paths.retain(|path| !is_own(path));
+    paths.sort();
+    paths.dedup();
+    paths
 }
 
 const fn blamed(error: &LoginError) -> (Option<&ProviderId>, Option<&UserId>) {

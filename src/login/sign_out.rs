@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::Cookie;
 use http::HeaderMap;
 use http::header::{HeaderName, ORIGIN};
 use thiserror::Error;
@@ -13,6 +14,7 @@ use crate::audit;
 use crate::entropy::random;
 use crate::identity::ProviderTokens;
 use crate::idp::Provider;
+use crate::session::StoreError;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -62,17 +64,35 @@ impl Login {
             cookies.truncate(1);
             return Ok(here(cookies));
         };
-        self.sessions.end(browser.cookie.key).await?;
-        let session = &browser.live.session;
-        audit::sign_out(&session.identity, &session.sid);
-        let Some((provider, tokens)) = self.kept_for_later(&browser) else { return Ok(here(cookies)) };
-        self.revoke(provider, &tokens).await;
+        let Some((provider, tokens)) = self.close(&browser).await? else { return Ok(here(cookies)) };
         let back = format!("{}{}", self.home().trim_end_matches('/'), self.path("signed_out"));
         let state = URL_SAFE_NO_PAD.encode(random::<16>(&*self.entropy));
         Ok(match provider.end_session_url(&tokens.id_token, &back, &state) {
             Some(location) => SignedOut::AtProvider(Onward { location, cookies }),
             None => here(cookies),
         })
+    }
+
+    /// Ends the session whose cookie has the value `value`, wherever that came from. Gives the cookies for a browser that
+    /// may be at the other end, or nothing if there is no such session.
+    ///
+    /// # Errors
+    /// If the store does not answer: the session may still be there.
+    pub async fn end(&self, value: &str) -> Result<Option<Vec<Cookie<'static>>>, StoreError> {
+        let Ok(cookie) = self.sessions.prove(value) else { return Ok(None) };
+        let Some(live) = self.sessions.find(&cookie).await? else { return Ok(None) };
+        self.close(&SignedInBrowser { cookie, live }).await?;
+        Ok(Some(vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)]))
+    }
+
+    /// Ends the session here, and revokes its tokens at the provider; these are given for what is left to be done there.
+    async fn close(&self, browser: &SignedInBrowser) -> Result<Option<(&Provider, ProviderTokens)>, StoreError> {
+        self.sessions.end(browser.cookie.key).await?;
+        let session = &browser.live.session;
+        audit::sign_out(&session.identity, &session.sid);
+        let Some((provider, tokens)) = self.kept_for_later(browser) else { return Ok(None) };
+        self.revoke(provider, &tokens).await;
+        Ok(Some((provider, tokens)))
     }
 
     fn kept_for_later(&self, browser: &SignedInBrowser) -> Option<(&Provider, ProviderTokens)> {

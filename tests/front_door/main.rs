@@ -16,6 +16,7 @@ mod journal;
 mod rc_token;
 
 mod admitted;
+mod authservice;
 mod bearer;
 mod bearer_refused;
 mod both_doors;

@@ -84,3 +84,23 @@ async fn a_posted_answer_comes_back_as_a_get() {
     let unasked = House::open().await;
     assert_eq!(unasked.browser().post("/oauth2/callback", form, &[]).await.status, 405);
 }
+
+/// As whoever moves here from another gateway has it registered already.
+#[tokio::test]
+async fn a_redirect_uri_of_another_shape_is_answered_where_it_is() {
+    let at = "https://mesh.example.com/login/oidc";
+    let house = House::open_with(|settings| settings.providers[0].redirect_uri = Some(at.into())).await;
+    let browser = house.browser();
+    let callback = browser.visit(&house.idp, "/oauth2/start?rd=/x").await;
+    assert_eq!(callback.place, at);
+    // A gateway that asks about it as well must let it pass, with our cookies.
+    let asked = browser.check("/login/oidc?state=x").await;
+    assert_eq!((asked.status, asked.header("cookie")), (200, ""));
+    assert!(!asked.removed().contains(&"cookie"));
+    assert_eq!(browser.check("/login/oidc/x").await.status, 302);
+    assert_eq!(browser.get(&target_of(&callback)).await.location(), "https://mesh.example.com/x");
+    assert_eq!(browser.check("/").await.header("kubeflow-userid"), "ann@example.com");
+    // A login that ended there would have no end.
+    let callback = browser.visit(&house.idp, "/oauth2/start?rd=/login/oidc").await;
+    assert_eq!(browser.get(&target_of(&callback)).await.location(), "https://mesh.example.com/");
+}

@@ -69,6 +69,44 @@ impl Countersign {
         countersign
     }
 
+    /// Starts one in authservice's place: with its variables, and no configuration file.
+    pub(crate) async fn start_in_authservices_place(callback: &str, issuer: &str) -> Self {
+        let (main, admin) = (free_port(), free_port());
+        let folder = empty_folder();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        command.arg("serve").env_clear().envs([
+            // As Kubeflow 1.8's params.env has them.
+            ("OIDC_SCOPES", "profile email groups"),
+            ("AUTHSERVICE_URL_PREFIX", "/authservice/"),
+            ("SKIP_AUTH_URLS", "/dex"),
+            ("AFTER_LOGOUT_URL", "/"),
+            ("USERID_HEADER", "kubeflow-userid"),
+            ("USERID_PREFIX", ""),
+            ("USERID_CLAIM", "email"),
+            // Of its Secret.
+            ("CLIENT_ID", "countersign"),
+            ("CLIENT_SECRET", CLIENT_SECRET),
+            // Of this rig.
+            ("OIDC_PROVIDER", issuer),
+            ("REDIRECT_URL", callback),
+            ("SERVER_HOSTNAME", "127.0.0.1"),
+            ("COUNTERSIGN_SHUTDOWN__LAME_DUCK", "0s"),
+        ]);
+        let ports = [("PORT", main), ("READINESS_PROBE_PORT", admin), ("WEB_SERVER_PORT", free_port())];
+        command.envs(ports.map(|(name, port)| (name, port.to_string())));
+        command.env("STORE_PATH", folder.path().join("data.db"));
+        let mut part = Part::start("countersign", folder, &mut command);
+        let ready = format!("http://127.0.0.1:{admin}/");
+        part.await_ready(|| async { wire::status(&ready).await == Some(200) }).await;
+        Self { main, admin, part: Some(part) }
+    }
+
+    /// The first line of the log.
+    pub(crate) fn first_line(&self) -> String {
+        let log = self.part.as_ref().expect("it runs").log();
+        log.lines().find(|line| line.starts_with('{')).unwrap_or_default().to_owned()
+    }
+
     /// The main port.
     pub(crate) fn port(&self) -> u16 {
         self.main

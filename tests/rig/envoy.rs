@@ -4,6 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::part::{Part, accepts, empty_folder, eventually, tool};
 
@@ -48,7 +49,6 @@ impl Envoy {
     /// Starts one. Countersign is to be up: the listener waits for the keys.
     pub(crate) async fn start(ports: &Ports, variant: Variant) -> Self {
         let folder = empty_folder();
-        let config = folder.path().join("envoy.json");
         let mut settings = example_on(ports, if variant.grpc { GRPC_EXAMPLE } else { EXAMPLE });
         if variant.checks_over_http2 {
             let cluster = named(&mut settings["static_resources"]["clusters"], "countersign_check");
@@ -82,13 +82,61 @@ impl Envoy {
             filters.retain(|filter| filter["name"] != EXT_AUTHZ);
             assert_eq!(filters.len(), before - 1, "the example has one {EXT_AUTHZ}");
         }
+        Self::run(folder, &settings, ports.envoy).await
+    }
+
+    /// Starts one as Kubeflow 1.3 to 1.8 set it up for authservice: what its EnvoyFilter makes of a gateway.
+    pub(crate) async fn start_for_authservice(ports: &Ports) -> Self {
+        let exact = |names: &[&str]| {
+            let patterns: Vec<Value> = names.iter().map(|name| json!({"exact": name})).collect();
+            json!({"patterns": patterns})
+        };
+        let cluster = |name: &str, port: u16| {
+            let address = json!({"socket_address": {"address": "127.0.0.1", "port_value": port}});
+            json!({"name": name, "type": "STATIC", "load_assignment": {"cluster_name": name,
+                "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]}})
+        };
+        let authz = json!({
+            "name": EXT_AUTHZ,
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz",
+                "transport_api_version": "V3",
+                "http_service": {
+                    "server_uri": {"uri": "http://authservice", "cluster": "authservice", "timeout": "10s"},
+                    "authorization_request": {"allowed_headers": exact(&["authorization", "cookie", "x-auth-token"])},
+                    "authorization_response": {"allowed_upstream_headers": exact(&["kubeflow-userid"])},
+                },
+            },
+        });
+        let router = json!({"name": "envoy.filters.http.router",
+            "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"}});
+        let manager = json!({
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            "stat_prefix": "gateway",
+            "http_filters": [authz, router],
+            "route_config": {"virtual_hosts": [{"name": "all", "domains": ["*"],
+                "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "workload"}}]}]},
+        });
+        let settings = json!({"static_resources": {
+            "listeners": [{
+                "address": {"socket_address": {"address": "127.0.0.1", "port_value": ports.envoy}},
+                "filter_chains": [{"filters": [
+                    {"name": "envoy.filters.network.http_connection_manager", "typed_config": manager},
+                ]}],
+            }],
+            "clusters": [cluster("authservice", ports.countersign), cluster("workload", ports.backend)],
+        }});
+        Self::run(empty_folder(), &settings, ports.envoy).await
+    }
+
+    async fn run(folder: TempDir, settings: &Value, listener: u16) -> Self {
+        let config = folder.path().join("envoy.json");
         fs::write(&config, settings.to_string()).expect("a config");
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
         command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
         // Its access log is otherwise held back for ten seconds.
         command.args(["--file-flush-interval-msec", "50"]);
         let mut part = Part::start("envoy", folder, &mut command);
-        let listener = ports.envoy;
         part.await_ready(|| accepts(listener)).await;
         Self { part: Some(part) }
     }

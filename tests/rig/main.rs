@@ -24,6 +24,7 @@ mod wire;
 
 // What they are to show.
 mod anonymous;
+mod authservice;
 mod cutover;
 mod dev;
 mod forward_auth;

@@ -118,7 +118,7 @@ pub(super) fn paths(raw: &raw::Paths, at: &Spot<'_>, report: &mut Report) -> (St
     (raw.prefix.clone(), raw.check.clone())
 }
 
-fn below(path: &str, prefix: &str) -> bool {
+pub(super) fn below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -145,7 +145,7 @@ fn origin(text: &str, at: &Spot<'_>, report: &mut Report) -> Option<Url> {
 }
 
 /// Whether only this machine can be meant.
-pub(super) fn is_loopback(url: &Url) -> bool {
+pub(in crate::config) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

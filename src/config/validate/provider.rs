@@ -29,10 +29,12 @@ pub(super) fn all(
     }
     // Judged even where no provider inherits it.
     identity::settings(&raw.identity, &root.field("identity"), report);
+    let check = raw.paths.check.as_str();
     let mut providers: Vec<ProviderSettings> = Vec::new();
     for (index, raw) in raw.providers.iter().enumerate() {
         let at = at.index(index);
         if let Some(provider) = one(raw, &at, environment, report) {
+            tell_from_our_paths(&provider, (path_prefix, check), &at, report);
             if providers.iter().any(|other| other.id == provider.id) {
                 let what = format!("another provider is called `{}` too", provider.id);
                 report.refuse(at.field("id").problem(what, "Give each its own id."));
@@ -284,8 +286,30 @@ fn tell_callbacks_apart(
 
 /// The path alone: that is all that the callback is told apart by, on whatever host. None if it is no address.
 fn callback_path(provider: &ProviderSettings, path_prefix: &str) -> Option<String> {
-    let Some(text) = &provider.redirect_uri else { return Some(format!("{path_prefix}/callback/{}", provider.id)) };
-    let base = Url::parse("https://relative.invalid").ok();
-    let url = Url::options().base_url(base.as_ref()).parse(text).ok()?;
-    Some(url.path().to_owned())
+    match &provider.redirect_uri {
+        Some(_) => provider.redirect_path(),
+        None => Some(format!("{path_prefix}/callback/{}", provider.id)),
+    }
+}
+
+/// Refuses a redirect URI whose path means something else already, or cannot be served.
+fn tell_from_our_paths(
+    provider: &ProviderSettings,
+    (path_prefix, check): (&str, &str),
+    at: &Spot<'_>,
+    report: &mut Report,
+) {
+    let Some(path) = provider.redirect_path() else { return };
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '/');
+    let step = path.strip_prefix(path_prefix).and_then(|rest| rest.strip_prefix('/'));
+    let taken = step.is_some_and(|step| ["start", "sign_out", "signed_out", "userinfo", "unavailable"].contains(&step));
+    let what = if !path.chars().all(plain) || path.contains("//") || path == "/" {
+        format!("`{path}` is no path that browsers can come back to")
+    } else if taken || ["/.well-known", "/forward-auth", check].iter().any(|ours| address::below(&path, ours)) {
+        format!("`{path}` is ours already")
+    } else {
+        return;
+    };
+    let instead = format!("Write another path, as it is registered at the provider: `{path_prefix}/callback`.");
+    report.refuse(at.field("redirect_uri").problem(what, instead));
 }

@@ -269,6 +269,25 @@ fn providers_that_answer_at_the_same_path_are_refused() {
 }
 
 #[test]
+fn a_redirect_uri_that_cannot_be_answered_is_refused() {
+    let instead = "Write another path, as it is registered at the provider: `/oauth2/callback`.";
+    for (uri, what) in [
+        ("https://mesh.example.com", "`/` is no path that browsers can come back to"),
+        ("/a%2Fb", "`/a%2Fb` is no path that browsers can come back to"),
+        ("/a//b", "`/a//b` is no path that browsers can come back to"),
+        ("/{a}", "`/%7Ba%7D` is no path that browsers can come back to"),
+        ("/oauth2/sign_out", "`/oauth2/sign_out` is ours already"),
+        ("https://mesh.example.com/.well-known/jwks.json", "`/.well-known/jwks.json` is ours already"),
+        ("/check/x", "`/check/x` is ours already"),
+    ] {
+        let text = good("").replace("client_secret:", &format!("redirect_uri: '{uri}', client_secret:"));
+        assert_eq!(mistake(&text), ["countersign.yaml:3:86: providers[0].redirect_uri", what, instead], "{uri}");
+    }
+    let text = good("").replace("client_secret:", "redirect_uri: /login/oidc, client_secret:");
+    assert_eq!(mistake(&text), ["(nothing)"]);
+}
+
+#[test]
 fn providers_whose_users_could_collide_are_refused() {
     assert_eq!(
         mistake(

@@ -1,0 +1,214 @@
+//! What authservice answered besides checks, in the same place: as part of a check, on a port where any other path is
+//! one. What is answered here stands in a gateway's denial, so 200 and 5xx mean something else and are never used.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use cookie::Cookie;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, LOCATION, SET_COOKIE};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
+use serde_json::json;
+
+use super::pages::{self, Page, Pages};
+use crate::config::migrate::AuthserviceContract;
+use crate::config::{ProviderSettings, Settings};
+use crate::cookie::CookieNames;
+use crate::entropy::Entropy;
+use crate::login::Login;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// The door that tells what is asked apart.
+#[derive(Clone, Debug)]
+pub struct AuthserviceDoor {
+    own: Vec<String>,
+    verify: String,
+}
+
+/// What a request is.
+#[derive(Debug)]
+pub enum Asked<B> {
+    /// A sign-in, a sign-out, one of our pages.
+    Page(Request<B>),
+    /// Whether the path behind the prefix may be seen; the prefix is gone. [`AuthserviceDoor::verified`] says it.
+    Verify(Request<B>),
+    /// A check, as everything else.
+    Check(Request<B>),
+}
+
+struct LogOut {
+    login: Login,
+    cookies: CookieNames,
+    session_header: HeaderName,
+    after: String,
+}
+
+impl AuthserviceDoor {
+    /// By these settings.
+    #[must_use]
+    pub fn new(settings: &Settings, contract: &AuthserviceContract) -> Self {
+        let prefix = &settings.path_prefix;
+        let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
+        let pages = names.iter().map(|name| format!("{prefix}/{name}"));
+        let callbacks = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
+        let own = pages.chain(callbacks).chain([contract.logout.clone()]).collect();
+        Self { own, verify: contract.verify.clone() }
+    }
+
+    /// Tells what is asked. Our own paths are known to the letter; in every other spelling they are checks.
+    pub fn sort<B>(&self, request: Request<B>) -> Asked<B> {
+        let path = request.uri().path();
+        if self.own.iter().any(|own| own == path) {
+            return Asked::Page(request);
+        }
+        match self.behind_verify(&request) {
+            Some(target) => {
+                let (mut parts, body) = request.into_parts();
+                // Over HTTP/2 the URI holds the host, too.
+                let mut uri = parts.uri.clone().into_parts();
+                uri.path_and_query = Some(target);
+                match Uri::from_parts(uri) {
+                    Ok(uri) => parts.uri = uri,
+                    Err(_) => return Asked::Check(Request::from_parts(parts, body)),
+                }
+                Asked::Verify(Request::from_parts(parts, body))
+            }
+            None => Asked::Check(request),
+        }
+    }
+
+    /// What a check's answer says where nobody is to be sent anywhere: 204, 401 or 403.
+    #[must_use]
+    pub fn verified(mut answer: Response) -> Response {
+        let status = match answer.status() {
+            StatusCode::OK => StatusCode::NO_CONTENT,
+            StatusCode::FOUND | StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
+            _ => StatusCode::FORBIDDEN,
+        };
+        answer.headers_mut().remove(LOCATION);
+        *answer.status_mut() = status;
+        answer
+    }
+
+    fn behind_verify<B>(&self, request: &Request<B>) -> Option<PathAndQuery> {
+        let target = request.uri().path_and_query()?.as_str();
+        let rest = target.strip_prefix(&*self.verify).filter(|_| request.method() == Method::GET)?;
+        match rest.chars().next() {
+            None => Some(PathAndQuery::from_static("/")),
+            Some('/') => rest.parse().ok(),
+            Some('?') => format!("/{rest}").parse().ok(),
+            Some(_) => None,
+        }
+    }
+}
+
+/// Our pages and the sign-out, as answers that a gateway passes on: it takes 200 for an allow, and makes a blank 403 of
+/// 5xx.
+pub fn router(settings: &Settings, contract: AuthserviceContract, login: Login, browser: Router) -> Router {
+    let door = Arc::new(LogOut {
+        login,
+        cookies: CookieNames::new(&settings.cookie),
+        session_header: contract.session_header,
+        after: contract.after_logout,
+    });
+    let log_out = get(log_out_by_link).post(log_out);
+    let log_out = Router::new().route(&contract.logout, log_out).with_state(door);
+    browser.merge(log_out).layer(map_response(async |mut response: Response| {
+        let status = response.status();
+        if status == StatusCode::OK {
+            *response.status_mut() = StatusCode::NON_AUTHORITATIVE_INFORMATION;
+        } else if status.is_server_error() {
+            *response.status_mut() = StatusCode::FAILED_DEPENDENCY;
+        }
+        response
+    }))
+}
+
+/// The site, on a port of its own, where no gateway asks: the pages before a sign-in and after a sign-out.
+pub fn site(prefix: &str, start: String, home: String, pages: Arc<Pages>, entropy: Arc<dyn Entropy>) -> Router {
+    let before = (Arc::clone(&pages), Arc::clone(&entropy), start);
+    let after = (pages, entropy, home);
+    Router::new()
+        .route(
+            &format!("{prefix}/homepage"),
+            get(async move || {
+                before.0.render(StatusCode::OK, Page::SignIn { href: &before.2 }, &pages::nonce(&*before.1))
+            }),
+        )
+        .route(
+            &format!("{prefix}/after_logout"),
+            get(async move || {
+                after.0.render(StatusCode::OK, Page::SignedOut { home: &after.2 }, &pages::nonce(&*after.1))
+            }),
+        )
+}
+
+/// `POST`, as Kubeflow's dashboard of old asks: the answer says where to go.
+async fn log_out(State(door): State<Arc<LogOut>>, headers: HeaderMap) -> Response {
+    match door.end(&headers).await {
+        Ok(Some(cookies)) => {
+            let body = Json(json!({"afterLogoutURL": door.after}));
+            with_cookies((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], body).into_response(), &cookies)
+        }
+        Ok(None) => StatusCode::UNAUTHORIZED.into_response(),
+        Err(status) => status.into_response(),
+    }
+}
+
+/// `GET`, as the newer one does: the browser goes there.
+async fn log_out_by_link(State(door): State<Arc<LogOut>>, headers: HeaderMap) -> Response {
+    let Ok(after) = HeaderValue::try_from(&door.after) else { return StatusCode::BAD_REQUEST.into_response() };
+    match door.end(&headers).await {
+        Ok(cookies) => {
+            let headers = [(LOCATION, after), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+            with_cookies((StatusCode::FOUND, headers).into_response(), &cookies.unwrap_or_default())
+        }
+        Err(status) => status.into_response(),
+    }
+}
+
+impl LogOut {
+    /// Ends the session that comes as a bearer, or in the cookie: scripts cannot read ours, as the dashboard's read
+    /// authservice's, and it does not travel with another site's form.
+    async fn end(&self, headers: &HeaderMap) -> Result<Option<Vec<Cookie<'static>>>, StatusCode> {
+        let unavailable = |error| {
+            tracing::error!(%error, "a session could not be ended");
+            StatusCode::SERVICE_UNAVAILABLE
+        };
+        if let Some(bearer) = self.bearer(headers)
+            && let Some(cookies) = self.login.end(bearer).await.map_err(unavailable)?
+        {
+            return Ok(Some(cookies));
+        }
+        let same_site = |site: &HeaderValue| site == "same-origin" || site == "none";
+        if headers.get(FETCH_SITE).is_some_and(|site| !same_site(site)) {
+            return Err(StatusCode::FORBIDDEN);
+        }
+        match self.cookies.find_session(headers).map_err(|_| StatusCode::BAD_REQUEST)? {
+            Some(cookie) => self.login.end(cookie).await.map_err(unavailable),
+            None => Ok(None),
+        }
+    }
+
+    /// In `Authorization`, and whatever header takes its place, behind `Bearer `.
+    fn bearer<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
+        let value = headers.get(&self.session_header).or_else(|| headers.get(AUTHORIZATION))?.to_str().ok()?;
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+}
+
+fn with_cookies(mut response: Response<Body>, cookies: &[Cookie<'static>]) -> Response {
+    for cookie in cookies {
+        if let Ok(cookie) = HeaderValue::try_from(cookie.to_string()) {
+            response.headers_mut().append(SET_COOKIE, cookie);
+        }
+    }
+    response
+}

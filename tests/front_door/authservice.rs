@@ -1,0 +1,281 @@
+//! In authservice's place: its variables and no configuration file; its paths, verbs, ports and answers.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use countersign::app::Gateway;
+use countersign::clock::TestClock;
+use countersign::config::{ConfigErrors, InAuthservicesPlace, load_in_authservices_place};
+use countersign::entropy::SystemEntropy;
+use http::Method;
+use serde_json::json;
+use tempfile::TempDir;
+
+use crate::browser::{Answer, Browser, PAGE, SESSION, target_of};
+use crate::house::{BEGINNING, HOST, House, eventually};
+use crate::lying_idp::{CLIENT_ID, CLIENT_SECRET, LyingIdp, REVOKE};
+
+struct Place {
+    clock: Arc<TestClock>,
+    idp: LyingIdp,
+    main: SocketAddr,
+    admin: SocketAddr,
+    site: SocketAddr,
+    _data: TempDir,
+}
+
+/// What old gateways forward: nothing by which to tell pages from scripts.
+const NOTHING: [(&str, &str); 0] = [];
+
+fn variables(issuer: &str, data: &str) -> Vec<(String, String)> {
+    let store = format!("{data}/data.db");
+    [
+        ("OIDC_PROVIDER", issuer),
+        ("CLIENT_ID", CLIENT_ID),
+        ("CLIENT_SECRET", CLIENT_SECRET),
+        ("OIDC_SCOPES", "openid email groups"),
+        ("AUTHSERVICE_URL_PREFIX", "/authservice/"),
+        ("REDIRECT_URL", "https://mesh.example.com/login/oidc"),
+        ("SKIP_AUTH_URLS", "/dex"),
+        ("SERVER_HOSTNAME", "127.0.0.1"),
+        ("PORT", "\"0\""),
+        ("READINESS_PROBE_PORT", "0"),
+        ("WEB_SERVER_PORT", "0"),
+        ("STORE_PATH", &store),
+        ("UNRELATED", "x"),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+    .to_vec()
+}
+
+fn load(issuer: &str, data: &str, more: &[(&str, &str)]) -> Result<InAuthservicesPlace, ConfigErrors> {
+    let mut all = variables(issuer, data);
+    all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
+    all.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    all.retain(|(_, value)| value != "(unset)");
+    load_in_authservices_place(all.into_iter())
+}
+
+impl Place {
+    async fn take(more: &[(&str, &str)]) -> Self {
+        // What a house sets up once for all tests.
+        drop(House::open().await);
+        let clock = Arc::new(TestClock::at(BEGINNING));
+        let idp = LyingIdp::start(clock.clone()).await;
+        let data = tempfile::tempdir().expect("a directory");
+        let loaded =
+            load(&idp.issuer, &data.path().to_string_lossy(), more).unwrap_or_else(|errors| panic!("{errors}"));
+        let InAuthservicesPlace { loaded, contract } = loaded;
+        let opened =
+            Gateway::open_in_authservices_place(loaded.settings, contract, clock.clone(), Arc::new(SystemEntropy));
+        let gateway = opened.await.expect("it opens");
+        let (main, admin) = (gateway.main_address(), gateway.admin_address());
+        let site = gateway.site_address().expect("a site");
+        run(gateway);
+        let place = Self { clock, idp, main, admin, site, _data: data };
+        let found = async || (place.browser().get("/authservice/start").await.status == 302).then_some(());
+        eventually("the provider is found", found).await;
+        place
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::new(self.main, self.clock.clone())
+    }
+
+    async fn signed_in(&self) -> Browser {
+        let browser = self.browser();
+        let callback = browser.visit(&self.idp, "/authservice/start").await;
+        assert_eq!(browser.get(&target_of(&callback)).await.status, 303);
+        browser
+    }
+
+    async fn at(&self, address: SocketAddr, path: &str) -> Answer {
+        Browser::new(address, self.clock.clone()).get(path).await
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the gateway runs beside the test")]
+fn run(gateway: Gateway) {
+    tokio::spawn(gateway.run(std::future::pending()));
+}
+
+#[tokio::test]
+async fn any_path_is_a_check_and_leads_through_a_sign_in() {
+    let place = Place::take(&[]).await;
+    let browser = place.browser();
+    let sent = browser.ask(Method::GET, "/pipeline/?ns=a", &NOTHING).await;
+    assert_eq!((sent.status, sent.location()), (302, "/authservice/start?rd=/pipeline/%3Fns%3Da"));
+    assert!(sent.cookies().is_empty());
+    let callback = browser.visit(&place.idp, sent.location()).await;
+    assert_eq!(callback.place, "https://mesh.example.com/login/oidc");
+    let arrived = browser.get(&target_of(&callback)).await;
+    assert_eq!((arrived.status, arrived.location()), (303, "https://mesh.example.com/pipeline/?ns=a"));
+
+    let allowed = browser.ask(Method::GET, "/pipeline/", &[("kubeflow-userid", "evil@example.com")]).await;
+    assert_eq!((allowed.status, allowed.header("kubeflow-userid")), (200, "ann@example.com"));
+    assert_eq!(allowed.header("kubeflow-groups"), "ml,ops");
+    for name in ["kubeflow_userid", "cookie"] {
+        assert!(allowed.removed().contains(&name), "{name}: {:?}", allowed.removed());
+    }
+    for method in [Method::POST, Method::PUT] {
+        assert_eq!(browser.ask(method.clone(), "/a", &NOTHING).await.status, 200);
+        assert_eq!(place.browser().ask(method, "/a", &NOTHING).await.status, 401);
+    }
+    // Our own keys are not there: the path may be a workload's, which would be handed our cookie.
+    for path in ["/.well-known/jwks.json", "/check/a", "/oauth2/start", "/authservice/oidc/callback%2F"] {
+        let cookie = format!("{SESSION}={}; theirs=1", browser.cookie(SESSION).expect("a session"));
+        let answer = place.browser().ask(Method::GET, path, &[("cookie", &cookie)]).await;
+        assert_eq!((answer.status, answer.header("cookie")), (200, "theirs=1"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn skipped_paths_are_open_and_lend_nobody_a_name() {
+    let place = Place::take(&[("SKIP_AUTH_URLS", "/dex, /healthz")]).await;
+    for path in ["/dex", "/dex/auth?x", "/healthz", "/authservice", "/authservice/site/homepage"] {
+        let answer = place.browser().ask(Method::GET, path, &[("kubeflow-userid", "evil@example.com")]).await;
+        assert_eq!((answer.status, answer.header("kubeflow-userid")), (200, ""), "{path}");
+        for name in ["kubeflow-userid", "kubeflow_userid", "kubeflow-groups"] {
+            assert!(answer.removed().contains(&name), "{path}: {:?}", answer.removed());
+        }
+        assert!(!answer.removed().contains(&"authorization"), "Dex's own tokens travel in it");
+    }
+    assert_eq!(place.browser().ask(Method::GET, "/dexter", &NOTHING).await.status, 302);
+}
+
+#[tokio::test]
+async fn a_session_ends_by_its_value_as_a_bearer() {
+    for (more, header) in [(&[][..], "authorization"), (&[("AUTH_HEADER", "X-Auth-Token")], "x-auth-token")] {
+        let place = Place::take(more).await;
+        let browser = place.signed_in().await;
+        let value = browser.cookie(SESSION).expect("a session");
+        for wrong in ["", "Bearer", "Bearer undefined", &format!("Basic {value}"), &format!("Bearer {value}x")] {
+            let answer = place.browser().ask(Method::POST, "/authservice/logout", &[(header, wrong)]).await;
+            assert_eq!((answer.status, answer.cookies().len()), (401, 0), "{wrong}");
+        }
+        let bearer = format!("Bearer {value}");
+        let gone = place.browser().ask(Method::POST, "/authservice/logout", &[(header, &bearer)]).await;
+        assert_eq!((gone.status, gone.json()), (201, json!({"afterLogoutURL": "/authservice/site/after_logout"})));
+        assert_eq!((gone.header("content-type"), gone.header("cache-control")), ("application/json", "no-store"));
+        assert_eq!(place.idp.hits(REVOKE), 2);
+        assert_eq!(browser.ask(Method::GET, "/", &NOTHING).await.status, 302, "it is over");
+        let again = place.browser().ask(Method::POST, "/authservice/logout", &[(header, &bearer)]).await;
+        assert_eq!(again.status, 401);
+    }
+}
+
+/// Scripts cannot read our cookie, as Kubeflow's dashboard read authservice's.
+#[tokio::test]
+async fn a_session_ends_by_its_cookie_and_not_at_another_sites_wish() {
+    let place = Place::take(&[("AFTER_LOGOUT_URL", "https://www.example.com/bye")]).await;
+    let browser = place.signed_in().await;
+    for site in ["cross-site", "same-site"] {
+        for method in [Method::GET, Method::POST] {
+            let answer = browser.ask(method, "/authservice/logout", &[("sec-fetch-site", site)]).await;
+            assert_eq!((answer.status, answer.cookies().len()), (403, 0), "{site}");
+        }
+    }
+    assert_eq!(browser.ask(Method::GET, "/", &NOTHING).await.status, 200);
+    let gone = browser.ask(Method::POST, "/authservice/logout", &[("authorization", "Bearer undefined")]).await;
+    assert_eq!((gone.status, gone.json()), (201, json!({"afterLogoutURL": "https://www.example.com/bye"})));
+    assert_eq!(browser.cookie(SESSION), None);
+
+    let browser = place.signed_in().await;
+    let value = browser.cookie(SESSION).expect("a session");
+    for _ in 0..2 {
+        let gone = browser.get("/authservice/logout").await;
+        assert_eq!((gone.status, gone.location()), (302, "https://www.example.com/bye"));
+        assert_eq!(browser.cookie(SESSION), None);
+    }
+    browser.plant(SESSION, &value);
+    assert_eq!(browser.ask(Method::GET, "/", &NOTHING).await.status, 302, "it is over");
+}
+
+#[tokio::test]
+async fn verify_says_204_401_or_403_of_the_path_behind_it() {
+    let place = Place::take(&[("GROUPS_ALLOWLIST", "ml")]).await;
+    let (nobody, ann) = (place.browser(), place.signed_in().await);
+    let verify = |path: &str| format!("/authservice/verify{path}");
+    for (path, of_nobody) in [("", 401), ("/", 401), ("/pipeline/?x=1", 401), ("?x", 401), ("/dex/auth", 204)] {
+        let answer = nobody.ask(Method::GET, &verify(path), &[PAGE]).await;
+        assert_eq!((answer.status, answer.location()), (of_nobody, ""), "{path}");
+        let answer = ann.ask(Method::GET, &verify(path), &[PAGE]).await;
+        let user = if of_nobody == 204 { "" } else { "ann@example.com" };
+        assert_eq!((answer.status, answer.header("kubeflow-userid")), (204, user), "{path}");
+    }
+    assert_eq!(ann.ask(Method::GET, &verify("/a/..%2f../dex/"), &NOTHING).await.status, 403, "two readings");
+    // Its own prefix is open to everybody; whatever else looks so is no question about another path.
+    assert_eq!(nobody.ask(Method::GET, "/authservice/verifyx", &NOTHING).await.status, 200);
+    assert_eq!(nobody.ask(Method::POST, &verify("/"), &NOTHING).await.status, 200);
+}
+
+/// A gateway takes 200 for an allow, and makes a blank 403 of 5xx.
+#[tokio::test]
+async fn no_page_is_taken_for_an_allow() {
+    let place = Place::take(&[]).await;
+    let browser = place.signed_in().await;
+    for (path, status) in [
+        ("/authservice/sign_out", 203),
+        ("/authservice/signed_out", 203),
+        ("/authservice/userinfo", 203),
+        ("/authservice/unavailable", 424),
+        ("/login/oidc", 400),
+        ("/authservice/start?provider=nobody", 404),
+    ] {
+        assert_eq!(browser.get(path).await.status, status, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_other_ports_answer_as_they_did() {
+    let place = Place::take(&[]).await;
+    for path in ["/", "/any/thing", "/readyz"] {
+        assert_eq!(place.at(place.admin, path).await.status, 200, "{path}");
+    }
+    assert!(place.at(place.admin, "/metrics").await.body.contains("# EOF"));
+    let after = place.at(place.site, "/authservice/site/after_logout").await;
+    assert!(after.status == 200 && after.page().contains("You are signed out"), "{}", after.body);
+    let before = place.at(place.site, "/authservice/site/homepage").await;
+    assert!(before.status == 200 && before.page().contains("/authservice/start"), "{}", before.body);
+    assert!(place.at(place.site, "/.well-known/jwks.json").await.body.contains("\"keys\""));
+    assert_eq!(place.at(place.site, "/").await.status, 404);
+}
+
+#[test]
+fn what_decides_about_access_and_cannot_be_done_is_refused() {
+    let refused = |more: &[(&str, &str)]| match load("https://a.example.com", "/nowhere", more) {
+        Ok(_) => "(nothing)".to_owned(),
+        Err(errors) => errors.to_string(),
+    };
+    let instead = "Or write a configuration file: `countersign migrate authservice` drafts it.";
+    for (name, value, what) in [
+        ("EXTERNAL_AUTHZ_URL", "http://a", "MORE IS ALLOWED"),
+        ("USERID_TRANSFORMERS", "[{\"matches\": \"a\", \"replaces\": \"b\"}]", "they rewrote the user"),
+        ("SESSION_STORE_TYPE", "redis", "run one replica"),
+        ("AUTHSERVICE_URL_PREFIX", "/", "open to everybody"),
+        ("SKIP_AUTH_URLS", "/a%20b", "`path_regex`"),
+        ("USERID_HEADER", "x_user", "take another"),
+        ("AUTH_HEADER", "x y", "is no header name"),
+        ("CLIENT_ID", "(unset)", "it was not among the settings"),
+        ("REDIRECT_URL", "/login/oidc", "Set COUNTERSIGN_PUBLIC_URL=https://kubeflow.example.com"),
+    ] {
+        let said = refused(&[(name, value)]);
+        assert!(said.starts_with("the configuration has a mistake:\n"), "{name}: {said}");
+        assert!(said.contains(what) && said.ends_with(instead), "{name}: {said}");
+    }
+    let missing = refused(&[("OIDC_PROVIDER", "(unset)")]);
+    assert!(missing.contains("variable OIDC_PROVIDER\n   it is not set"), "{missing}");
+    let secret = refused(&[("CLIENT_SECRET", "(unset)")]);
+    assert!(secret.contains("there is no variable CLIENT_SECRET"), "{secret}");
+    for told in [
+        &[("REDIRECT_URL", "/login/oidc"), ("COUNTERSIGN_PUBLIC_URL", "https://mesh.example.com")][..],
+        &[("USERID_TRANSFORMERS", "[]"), ("GROUPS_ALLOWLIST", "*")],
+    ] {
+        assert_eq!(refused(told), "(nothing)", "{told:?}");
+    }
+    // Of the rest something is said, and the gateway runs.
+    let loaded = load("https://a.example.com", "/nowhere", &[("SESSION_SAME_SITE", "None")]).expect("it is good");
+    let warnings: Vec<String> = loaded.loaded.warnings.iter().map(ToString::to_string).collect();
+    assert!(warnings.iter().any(|warning| warning.contains("ours are Lax")), "{warnings:?}");
+    assert_eq!(HOST, loaded.loaded.settings.public_url.host_str().expect("a host"));
+}

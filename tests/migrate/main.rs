@@ -1,0 +1,254 @@
+//! Other gateways' settings, as they are found in the wild, become configurations that are good.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use countersign::config::{self, migrate};
+
+/// What stands in the settings as a secret, and must not come out again.
+const CANARY: &str = "canary";
+
+struct Said {
+    code: Option<i32>,
+    out: String,
+    complaints: String,
+}
+
+fn countersign(arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command.args(arguments).env_clear().envs(variables.iter().copied());
+    let output = command.output().expect("the binary runs");
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    Said { code: output.status.code(), out: text(output.stdout), complaints: text(output.stderr) }
+}
+
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/migrate").join(name)
+}
+
+/// Compares what was drafted with the file `name`, and has it judged. `UPDATE_EXPECT=1` writes the file anew.
+fn expect(name: &str, said: &Said) {
+    assert_eq!(said.code, Some(0), "{}", said.complaints);
+    assert!(!said.out.contains(CANARY) && !said.complaints.contains(CANARY), "{name} shows a secret");
+    let path = here(name);
+    if config::environment().any(|(name, value)| name == "UPDATE_EXPECT" && value == "1") {
+        std::fs::write(&path, &said.out).expect("a file of ours");
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(written == said.out, "{name} is not what is drafted: run this test with UPDATE_EXPECT=1");
+    let secrets = [("CLIENT_SECRET", CANARY), ("OAUTH2_PROXY_CLIENT_SECRET", CANARY)];
+    let judged = countersign(&["config", "check", "--config", &path.to_string_lossy()], &secrets);
+    assert_eq!((judged.code, judged.complaints.as_str()), (Some(0), ""), "{name}");
+}
+
+#[test]
+fn kubeflows_authservice_of_each_age() {
+    for version in ["1.3", "1.6", "1.8"] {
+        let settings = here(&format!("kubeflow-{version}.env"));
+        let arguments = ["migrate", "authservice", "--env-file", &settings.to_string_lossy()];
+        expect(&format!("kubeflow-{version}.yaml"), &countersign(&arguments, &[]));
+    }
+}
+
+#[test]
+fn an_authservice_with_everything_set() {
+    let settings = here("everything.env");
+    let arguments = ["migrate", "authservice", "--env-file", &settings.to_string_lossy()];
+    let said = countersign(&arguments, &[]);
+    expect("everything.yaml", &said);
+    assert!(
+        said.complaints.contains("to do: EXTERNAL_AUTHZ_URL: http://authz.example.com/check"),
+        "{}",
+        said.complaints
+    );
+}
+
+/// With a file of its own for the secret, and what a process has besides.
+#[test]
+fn authservices_own_environment() {
+    let variables = [
+        ("OIDC_PROVIDER", "https://login.example.com"),
+        ("CLIENT_ID", "mesh"),
+        ("CLIENT_SECRET", CANARY),
+        ("AUTHSERVICE_URL_PREFIX", "/authservice/"),
+        ("PATH", "/bin"),
+        ("UNHEARD_OF", CANARY),
+    ];
+    let said = countersign(&["migrate", "authservice", "--public-url", "https://mesh.example.com"], &variables);
+    assert_eq!((said.code, said.complaints.as_str()), (Some(0), ""));
+    assert!(said.out.contains("\npublic_url: https://mesh.example.com\n"), "{}", said.out);
+    assert!(!said.out.contains("UNHEARD_OF") && !said.out.contains(CANARY), "{}", said.out);
+}
+
+#[test]
+fn kubeflows_oauth2_proxy() {
+    let cfg = here("kubeflow-26.03.cfg");
+    let arguments = ["migrate", "oauth2-proxy", "--cfg", &cfg.to_string_lossy(), "--", "--http-address=0.0.0.0:4180"];
+    // As its Deployment has them.
+    let variables = [
+        ("OAUTH2_PROXY_CLIENT_ID", "kubeflow-oidc-authservice"),
+        ("OAUTH2_PROXY_CLIENT_SECRET", CANARY),
+        ("OAUTH2_PROXY_COOKIE_SECRET", CANARY),
+        ("OAUTH2_PROXY_COOKIE_SECURE", "false"),
+        ("OAUTH2_PROXY_SSL_INSECURE_SKIP_VERIFY", "false"),
+        ("OAUTH2_PROXY_SKIP_JWT_BEARER_TOKENS", "true"),
+        (
+            "OAUTH2_PROXY_EXTRA_JWT_ISSUERS",
+            "https://kubernetes.default.svc.cluster.local=istio-ingressgateway.istio-system.svc.cluster.local",
+        ),
+        ("OAUTH2_PROXY_SERVICE_HOST", "10.0.0.1"),
+        ("OAUTH2_PROXY_PORT_80_TCP", "tcp://10.0.0.1:80"),
+    ];
+    expect("kubeflow-26.03.yaml", &countersign(&arguments, &variables));
+}
+
+#[test]
+fn deploykfs_oauth2_proxy() {
+    let cfg = here("deploykf.cfg");
+    let config = format!("--config={}", cfg.display());
+    expect("deploykf.yaml", &countersign(&["migrate", "oauth2-proxy", "--", &config], &[]));
+}
+
+#[test]
+fn no_flag_is_dropped_in_silence() {
+    let drafted = |arguments: &[String]| {
+        migrate::oauth2_proxy(None, &[], std::iter::empty(), arguments, None).expect("a draft").yaml
+    };
+    let plain = drafted(&[]);
+    let flags = std::fs::read_to_string(here("oauth2-proxy.flags")).expect("a file of ours");
+    let mut count = 0;
+    for line in flags.lines().filter(|line| !line.starts_with('#')) {
+        let [flag, key, value] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        let by_flag = drafted(&[format!("--{flag}={value}")]);
+        assert_ne!(by_flag, plain, "--{flag}={value} leaves no trace");
+        assert!(!by_flag.contains("# Not known"), "--{flag} is not known");
+        let variable = (format!("OAUTH2_PROXY_{}", key.to_ascii_uppercase()), value.to_owned());
+        let by_variable = migrate::oauth2_proxy(None, &[], std::iter::once(variable), &[], None).expect("a draft").yaml;
+        assert_eq!(by_variable, by_flag, "{key} is another setting than --{flag}");
+        count += 1;
+    }
+    assert!(count >= 170, "only {count} flags were tried");
+}
+
+#[test]
+fn flags_win_over_variables_and_those_over_the_file() {
+    let cfg = here("deploykf.cfg");
+    let drafted = |variables: &[(&str, &str)], flags: &[&str]| {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        migrate::oauth2_proxy(Some(&cfg), &[], variables, &flags, None).expect("a draft").yaml
+    };
+    assert!(drafted(&[], &[]).contains("client_id: oauth2-proxy\n"));
+    let variable = [("OAUTH2_PROXY_CLIENT_ID", "of-a-variable")];
+    assert!(drafted(&variable, &[]).contains("client_id: of-a-variable\n"));
+    for flag in [&["--client-id=of-a-flag"][..], &["--client-id", "of-a-flag"]] {
+        assert!(drafted(&variable, flag).contains("client_id: of-a-flag\n"));
+    }
+    let twice = drafted(&[], &["--email-domain=a.example", "--email-domain", "b.example,c.example"]);
+    assert!(twice.contains("email_domains: [a.example, b.example, c.example]\n"), "{twice}");
+}
+
+/// What admits nobody there admits nobody here, and what is not understood opens nothing.
+#[test]
+fn nothing_opens_by_being_misread() {
+    let drafted = |flags: &[&str]| {
+        let flags: Vec<String> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        migrate::oauth2_proxy(None, &[], std::iter::empty(), &flags, None).expect("a draft")
+    };
+    assert!(drafted(&["--email-domain=not a domain"]).yaml.contains("email_domains: [nobody.invalid]\n"));
+    assert!(drafted(&["--email-domain=.example.com"]).yaml.contains("email_domains: [example.com]\n"));
+    for route in ["!=^/private", "GET!=^/private", "(", "A1=^/a"] {
+        let migrated = drafted(&[&format!("--skip-auth-route={route}")]);
+        assert!(!migrated.yaml.contains("access: public"), "{route}");
+        assert!(migrated.to_do.iter().any(|what| what.contains(route)), "{route}: {:?}", migrated.to_do);
+    }
+    for (route, rule) in [
+        ("^/dex/", "path: /dex/"),
+        ("^/dex", "path: /dex"),
+        ("^/dex/.*", "path: /dex/"),
+        ("^/health$", "path_regex: /health"),
+        ("/health", "path_regex: '.*/health.*'"),
+        (r"^/a\.b|^/c", r"path_regex: '.*(?:^/a\.b|^/c).*'"),
+        ("GET=^/dex/", "path: /dex/"),
+    ] {
+        let yaml = drafted(&[&format!("--skip-auth-route={route}")]).yaml;
+        assert!(yaml.contains(&format!("  - {rule}\n")), "{route}: {yaml}");
+        assert_eq!(yaml.contains("methods: [GET]"), route.starts_with("GET"), "{route}");
+    }
+    let hidden = drafted(&["--skip-auth-route=^/dex/,^/dex/keys", "--api-route=^/dex/api"]).yaml;
+    assert_eq!(hidden.matches("  - path").count(), 1, "{hidden}");
+}
+
+#[test]
+fn what_cannot_be_read_is_said_without_its_content() {
+    let home = tempfile::tempdir().expect("a directory");
+    let write = |name: &str, text: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.to_string_lossy().into_owned()
+    };
+    let variables = write("params.env", "A=b\n\n# c\ncanary\n");
+    let said = countersign(&["migrate", "authservice", "--env-file", &variables], &[]);
+    let expected =
+        format!("countersign: {variables}:4: it is no `NAME=value`; take the line out, or write a `#` before it\n");
+    assert_eq!((said.code, said.out.as_str(), said.complaints), (Some(2), "", expected));
+
+    let cfg = write("a.cfg", "provider = \"oidc\"\nclient_secret = canary\n");
+    let said = countersign(&["migrate", "oauth2-proxy", "--cfg", &cfg], &[]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""));
+    assert!(said.complaints.starts_with(&format!("countersign: {cfg}:2: it is no TOML: ")), "{}", said.complaints);
+    assert!(!said.complaints.contains(CANARY), "{}", said.complaints);
+
+    for (arguments, expected) in [
+        (
+            &["migrate", "authservice"][..],
+            "OIDC_PROVIDER is not set: name authservice's settings by `--env-file` (params.env), or set them",
+        ),
+        (
+            &["migrate", "oauth2-proxy", "--", "canary"],
+            "argument 1 after `--` is no flag: write flags as oauth2-proxy gets them, `--name=value`",
+        ),
+        (&["migrate", "oauth2-proxy", "--", "--scope"], "--scope has no value: write `--scope=value`"),
+        (
+            &["migrate", "oauth2-proxy", "--cfg", "/nowhere"],
+            "/nowhere cannot be read: No such file or directory (os error 2)",
+        ),
+    ] {
+        let said = countersign(arguments, &[]);
+        assert_eq!((said.code, said.complaints), (Some(2), format!("countersign: {expected}\n")), "{arguments:?}");
+    }
+}
+
+#[test]
+fn unknown_settings_are_named_and_not_shown() {
+    let home = tempfile::tempdir().expect("a directory");
+    let path = home.path().join("params.env");
+    std::fs::write(&path, "OIDC_PROVIDER=https://a.example.com\nUNHEARD_OF=canary\n").expect("a file");
+    let said = countersign(&["migrate", "authservice", "--env-file", &path.to_string_lossy()], &[]);
+    assert!(said.out.ends_with("\n# Not known, and not taken over: UNHEARD_OF.\n"), "{}", said.out);
+    assert!(said.complaints.contains("to do: not known, and not taken over: UNHEARD_OF\n"), "{}", said.complaints);
+    let flags = ["--unheard-of=canary".to_owned()];
+    let yaml = migrate::oauth2_proxy(None, &[], std::iter::empty(), &flags, None).expect("a draft").yaml;
+    assert!(yaml.ends_with("\n# Not known, and not taken over: --unheard-of.\n") && !yaml.contains(CANARY), "{yaml}");
+}
+
+#[test]
+fn the_commands_in_the_docs_run() {
+    let home = tempfile::tempdir().expect("a directory");
+    for (name, like) in [("params.env", "kubeflow-1.8.env"), ("oauth2_proxy.cfg", "kubeflow-26.03.cfg")] {
+        std::fs::copy(here(like), home.path().join(name)).expect("a file");
+    }
+    let secrets = [("secret_params.env", "CLIENT_ID=mesh\n"), ("proxy.env", "OAUTH2_PROXY_CLIENT_ID=mesh\n")];
+    for (name, text) in secrets {
+        std::fs::write(home.path().join(name), text).expect("a file");
+    }
+    let docs = std::fs::read_to_string(here("../../docs/migrating.md")).expect("a file of ours");
+    let commands: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("countersign ")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_countersign"));
+        let output = run.args(command.split(' ')).env_clear().current_dir(home.path()).output().expect("it runs");
+        assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("client_id: mesh\n"), "{command}");
+    }
+}
