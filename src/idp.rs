@@ -15,6 +15,10 @@ mod token_endpoint;
 mod trouble;
 mod userinfo;
 
+#[cfg(test)]
+#[path = "../tests/support/lying_idp.rs"]
+pub(crate) mod lying_idp;
+
 use serde_json::{Map, Value};
 use thiserror::Error;
 

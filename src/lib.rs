@@ -4,9 +4,6 @@
 // The fixtures that tests in here share with `tests/` know the crate by its name.
 #[cfg(test)]
 extern crate self as countersign;
-#[cfg(test)]
-#[path = "../tests/support/lying_idp.rs"]
-mod lying_idp;
 
 // Floor 0, words: types that cannot hold a wrong value.
 pub mod audit;

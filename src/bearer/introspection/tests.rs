@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::clock::{TestClock, UnixTime};
 use crate::config::{BearerSource, EgressSettings, for_tests as settings};
-use crate::lying_idp::{Answer, CLIENT_ID, CLIENT_SECRET, LyingIdp, Seen};
+use crate::idp::lying_idp::{Answer, CLIENT_ID, CLIENT_SECRET, LyingIdp, Seen};
 use crate::secret::SecretText;
 
 const INTROSPECT: &str = "/introspect";
