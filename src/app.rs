@@ -20,6 +20,7 @@ use crate::door::answer::Answers;
 use crate::door::browser::BrowserDoor;
 use crate::door::ext_authz_grpc::GrpcDoor;
 use crate::door::ext_authz_http::CheckDoor;
+use crate::door::forward_auth::ForwardAuthDoor;
 use crate::door::pages::{PageError, Pages};
 use crate::door::{Doors, keys};
 use crate::entropy::{Entropy, SystemEntropy};
@@ -159,11 +160,15 @@ impl Gateway {
         let answers =
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
         let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
-        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(answers));
+        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
+        let forward_auth = ForwardAuthDoor::new(&settings, answers, Arc::clone(&clock), Arc::clone(&entropy));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
         let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
-        let others = Router::new().merge(browser_door.router()).merge(keys::router(&settings, Arc::clone(&keyring)));
+        let others = Router::new()
+            .merge(forward_auth.router())
+            .merge(browser_door.router())
+            .merge(keys::router(&settings, Arc::clone(&keyring)));
 
         let Listen { main, admin, tls } = &settings.listen;
         Ok(Self {

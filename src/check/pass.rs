@@ -23,6 +23,7 @@ const TOKEN_CAPACITY: usize = 10_000;
 #[derive(Clone, Debug)]
 pub struct Pass {
     set: Vec<(HeaderName, HeaderValue)>,
+    unset: Vec<HeaderName>,
     remove: HeaderValue,
     remove_with_cookie: HeaderValue,
     sets_token: bool,
@@ -67,6 +68,12 @@ impl Pass {
         &self.set
     }
 
+    /// Which other headers are ours: the workload must not read what the client sent under these names.
+    #[must_use]
+    pub fn unset(&self) -> &[HeaderName] {
+        &self.unset
+    }
+
     /// What the workload must not see, comma-separated; with `cookie` if nothing is left of that header.
     #[must_use]
     pub const fn remove(&self, cookie: bool) -> &HeaderValue {
@@ -91,10 +98,12 @@ impl Pass {
 
     /// A pass that takes away whatever is ours.
     fn without_identity(owned: &OwnedHeaders, keeps_authorization: bool) -> Self {
+        let unset = owned.unset(&[], keeps_authorization);
         Self {
             set: Vec::new(),
-            remove: owned.removal(&[], keeps_authorization, false),
-            remove_with_cookie: owned.removal(&[], keeps_authorization, true),
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
             sets_token: false,
             keeps_authorization,
             whom: None,
@@ -116,13 +125,14 @@ impl Pass {
             set.push((owned.token.clone(), token.header_value));
         }
         let keep = rule.keep_authorization;
-        let (remove, remove_with_cookie) = (owned.removal(&set, keep, false), owned.removal(&set, keep, true));
+        let unset = owned.unset(&set, keep);
         let (user, groups) = (holder.identity.user.clone(), holder.identity.groups.clone());
         let whom = Whom { user, groups, sid: holder.sid.to_owned(), rule: rule.name().to_owned() };
         Ok(Self {
             set,
-            remove,
-            remove_with_cookie,
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
             sets_token,
             keeps_authorization: keep,
             whom: Some(whom),

@@ -63,7 +63,8 @@ pub(super) struct Raw {
     pub(super) cookie: Cookie,
     /// The paths that are ours.
     pub(super) paths: Paths,
-    /// Addresses and networks whose `X-Forwarded-*` headers are believed.
+    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed.
+    /// Without any, that door is shut.
     pub(super) trusted_proxies: Vec<String>,
     /// The way out to the identity providers.
     pub(super) egress: Egress,

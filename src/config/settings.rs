@@ -149,10 +149,10 @@ pub enum ClientAuth {
 pub struct IdentitySettings {
     /// The claim that names the user.
     pub user_claim: String,
-    /// What becomes of it: the first that matches.
-    pub user_transform: Vec<Replacement>,
-    /// Whether it is put into lower case (ASCII) then.
+    /// Whether it is put into lower case (ASCII) first.
     pub user_lower_case: bool,
+    /// What becomes of it then: the first that matches.
+    pub user_transform: Vec<Replacement>,
     /// Put before it at last.
     pub user_prefix: String,
     /// The claim that lists the groups; a dot descends into an object (`realm_access.roles`).

@@ -35,7 +35,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let cookie = address::cookie(raw, public_url.as_ref(), &hosts, at, report);
     let (path_prefix, check_prefix) = address::paths(&raw.paths, &at.field("paths"), report);
     let listen = listen(&raw.listen, &at.field("listen"), report);
-    let doors = doors::open(&raw.doors, &at.field("doors"), report);
+    let doors = doors::open(&raw.doors, raw.trusted_proxies.is_empty(), &at.field("doors"), report);
     let providers = provider::all(raw, &path_prefix, at, environment, report);
     let session = lifetime::session(&raw.session, &at.field("session"), environment, report);
     let token = lifetime::token(raw, public_url.as_ref(), session.max_age, at, report);
@@ -44,6 +44,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     provider::spoken_for(&providers, &headers, &rules, &at.field("providers"), report);
     let bearer = bearer::all(raw, &providers, &token, &headers, at, environment, report);
     identity::ignored_groups(&providers, &rules, &at.field("providers"), report);
+    identity::graph_scopes(&providers, &at.field("providers"), report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);
     let trusted_proxies = trusted_proxies(raw, &at.field("trusted_proxies"), report);
     let egress = egress(&raw.egress, &at.field("egress"), environment, report);

@@ -85,6 +85,23 @@ impl Answers {
         self.answer_within(door, question, ids.request_id()).instrument(span).await
     }
 
+    /// Counts a question that is refused before anybody looks at the request that it is about.
+    pub fn count_refused(&self, door: CheckDoor, reason: CheckReason) {
+        self.metrics.check(door, CheckVerdict::Refuse, reason, Duration::ZERO);
+    }
+
+    /// What to say in the place of an allow that comes too late: the gateway has told the sender otherwise already.
+    #[must_use]
+    pub fn overtaken(&self, question: &Question<'_>) -> Response {
+        let ids = RequestIds::of(question.headers, &*self.entropy);
+        let problem = Problem::overtaken();
+        if Kind::of(question.method, question.headers).is_seen() {
+            problem.to_page(&self.pages, &pages::nonce(&*self.entropy), ids.request_id(), None)
+        } else {
+            problem.to_json(ids.request_id())
+        }
+    }
+
     /// The answer to a question that cannot be read: whatever it is about does not pass.
     #[must_use]
     pub fn unreadable(&self, door: CheckDoor) -> Response {

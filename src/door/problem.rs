@@ -67,6 +67,34 @@ impl Problem {
         }
     }
 
+    /// A proxy's question that is not believed: anybody could say such a thing of a request.
+    #[must_use]
+    pub fn untrusted_proxy() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "untrusted_proxy",
+            title: "The proxy that asks is not trusted",
+            what: "Its address is not among trusted_proxies, so what it says of the request is not believed.".into(),
+            who: AtFault::Operator,
+            hint: "Add the proxy's address to trusted_proxies in Countersign's config; the log tells it.",
+            passing: false,
+        }
+    }
+
+    /// A proxy's question that does not say, or not in one way, what is asked for.
+    #[must_use]
+    pub fn badly_asked(what: String) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "badly_asked",
+            title: "The proxy does not say which request it asks about",
+            what,
+            who: AtFault::Operator,
+            hint: "Compare the proxy's configuration with the examples.",
+            passing: false,
+        }
+    }
+
     /// A check that cannot be read, so that nobody knows what passes if it does.
     #[must_use]
     pub fn unreadable() -> Self {
@@ -78,6 +106,20 @@ impl Problem {
             who: AtFault::Browser,
             hint: "Check the address and the program that sent it.",
             passing: false,
+        }
+    }
+
+    /// A request that could not be decided a moment ago, and could be by now.
+    #[must_use]
+    pub fn overtaken() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "overtaken",
+            title: "Please try again",
+            what: "A moment ago the gateway could not let this request pass; now it could.".into(),
+            who: AtFault::Operator,
+            hint: "Load the page again.",
+            passing: true,
         }
     }
 

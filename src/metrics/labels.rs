@@ -106,6 +106,8 @@ labels! {
         AmbiguousPath = "ambiguous_path",
         /// The gateway's question could not be read.
         Unreadable = "unreadable",
+        /// Whoever asked for forward auth is no trusted proxy.
+        UntrustedProxy = "untrusted_proxy",
         /// The session store is away.
         StoreUnavailable = "store_unavailable",
         /// What it takes to verify a token cannot be had.

@@ -6,6 +6,7 @@ mod doors;
 mod form;
 mod header;
 mod identity;
+mod kubernetes;
 mod lifetime;
 mod provider;
 mod rule;

@@ -20,6 +20,7 @@ mod bearer;
 mod bearer_refused;
 mod both_doors;
 mod corporate;
+mod forward_auth;
 mod front_proxy;
 mod grpc;
 mod keys;

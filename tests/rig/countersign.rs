@@ -17,15 +17,26 @@ const EXAMPLE: &str = include_str!("../../examples/envoy/countersign.yaml");
 pub(crate) struct Countersign {
     main: u16,
     admin: u16,
+    environment: Vec<(&'static str, String)>,
     part: Option<Part>,
 }
 
 impl Countersign {
     /// Starts one for browsers at `public_url` and this provider; `alter` may change its config.
     pub(crate) async fn start(public_url: &str, issuer: &str, alter: impl FnOnce(&mut Value)) -> Self {
+        Self::start_from(EXAMPLE, public_url, issuer, alter).await
+    }
+
+    /// The same, with the config of another example.
+    pub(crate) async fn start_from(
+        example: &str,
+        public_url: &str,
+        issuer: &str,
+        alter: impl FnOnce(&mut Value),
+    ) -> Self {
         let (main, admin) = (free_port(), free_port());
         let folder = empty_folder();
-        let mut settings: Value = serde_saphyr::from_str(EXAMPLE).expect("examples/envoy/countersign.yaml is YAML");
+        let mut settings: Value = serde_saphyr::from_str(example).expect("the example is YAML");
         settings["public_url"] = json!(public_url);
         settings["listen"] = json!({"main": format!("127.0.0.1:{main}"), "admin": format!("127.0.0.1:{admin}")});
         settings["data_dir"] = json!(folder.path().join("data"));
@@ -33,7 +44,27 @@ impl Countersign {
         settings["shutdown"] = json!({"lame_duck": "0s"});
         alter(&mut settings);
         fs::write(config_in(folder.path()), settings.to_string()).expect("a config");
-        let mut countersign = Self { main, admin, part: None };
+        let environment = vec![("DEX_CLIENT_SECRET", CLIENT_SECRET.to_owned())];
+        let mut countersign = Self { main, admin, environment, part: None };
+        countersign.run(folder).await;
+        countersign
+    }
+
+    /// Starts one with this very config file at this port; variables say what is different here.
+    pub(crate) async fn with_config(config: &str, main: u16, variables: &[(&'static str, String)]) -> Self {
+        let (admin, folder) = (free_port(), empty_folder());
+        fs::write(config_in(folder.path()), config).expect("a config");
+        let secret = folder.path().join("client-secret");
+        fs::write(&secret, CLIENT_SECRET).expect("a secret");
+        let mut environment = vec![
+            ("COUNTERSIGN_LISTEN__MAIN", format!("127.0.0.1:{main}")),
+            ("COUNTERSIGN_LISTEN__ADMIN", format!("127.0.0.1:{admin}")),
+            ("COUNTERSIGN_DATA_DIR", folder.path().join("data").display().to_string()),
+            ("COUNTERSIGN_PROVIDERS__0__CLIENT_SECRET", json!({"file": secret}).to_string()),
+            ("COUNTERSIGN_SHUTDOWN__LAME_DUCK", "0s".to_owned()),
+        ];
+        environment.extend_from_slice(variables);
+        let mut countersign = Self { main, admin, environment, part: None };
         countersign.run(folder).await;
         countersign
     }
@@ -46,6 +77,11 @@ impl Countersign {
     /// The answer of `/readyz`, and what it says.
     pub(crate) async fn readiness(&self) -> wire::Answer {
         wire::get(self.admin, "/readyz", &[]).await
+    }
+
+    /// Everything it has printed since it was last started.
+    pub(crate) fn log(&self) -> String {
+        self.part.as_ref().expect("it runs").log()
     }
 
     /// `kill -9`, then a new process with the same data and address.
@@ -67,7 +103,7 @@ impl Countersign {
             .arg(config_in(folder.path()))
             // Nothing of the tester's own surroundings: a proxy, or a variable that is taken for a setting.
             .env_clear()
-            .env("DEX_CLIENT_SECRET", CLIENT_SECRET);
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut part = Part::start("countersign", folder, &mut command);
         let ready = format!("http://127.0.0.1:{}/readyz", self.admin);
         part.await_ready(|| async { wire::status(&ready).await == Some(200) }).await;

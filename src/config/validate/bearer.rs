@@ -17,7 +17,7 @@ use super::super::{
     BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings, JwtSettings,
     KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, SessionBearerSettings, TokenSettings,
 };
-use super::{header, identity, lifetime, missing, provider, secret};
+use super::{header, identity, lifetime, missing, provider, readable, secret};
 use crate::identity::ProviderId;
 
 /// What the issuer of a cluster is called unless it is told otherwise.
@@ -223,7 +223,14 @@ fn kubernetes(
         report
             .refuse(at_api.problem("it is not https:// with a host alone", "Write `https://kubernetes.default.svc`."));
     }
-    let file = |path: &Option<PathBuf>, default: &str| path.clone().unwrap_or_else(|| Path::new(default).to_owned());
+    let mut file = |path: &Option<PathBuf>, name: &str, default: &str| match path {
+        None => Path::new(default).to_owned(),
+        Some(path) => {
+            readable(path, &at.field(name), report);
+            path.clone()
+        }
+    };
+    let (ca, token_file) = (file(&raw.ca_file, "ca_file", POD_CA), file(&raw.token_file, "token_file", POD_TOKEN));
     Some(KubernetesSettings {
         id: id(raw.id.as_deref(), "kubernetes", &at.field("id"), report)?,
         issuer,
@@ -234,11 +241,7 @@ fn kubernetes(
         },
         identity: identity::settings(&raw.identity, &at.field("identity"), report),
         cache_for: cache_for(raw, "1m", at, report),
-        api: KubernetesApi {
-            address: address?,
-            ca: file(&raw.ca_file, POD_CA),
-            token_file: file(&raw.token_file, POD_TOKEN),
-        },
+        api: KubernetesApi { address: address?, ca, token_file },
     })
 }
 
