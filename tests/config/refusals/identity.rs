@@ -84,7 +84,7 @@ fn groups_are_chosen_and_prefixed_so_that_headers_can_list_them() {
         assert_eq!(
             in_identity(&format!("{{groups: {{prefix: \"{prefix}\"}}}}")),
             [
-                "countersign.yaml:4:30: identity.groups.prefix",
+                "countersign.yaml:4:29: identity.groups.prefix",
                 "it begins with white space or holds a comma or a control character: no header could list such groups",
                 "Write printable characters: `corp:`."
             ]
