@@ -290,6 +290,17 @@ fn providers(
     Ok(made.collect())
 }
 
+/// The providers alone, without a gateway around them.
+///
+/// # Errors
+/// If there is no way out to them.
+pub(crate) fn providers_alone(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+) -> Result<Vec<Arc<Provider>>, OutboundError> {
+    providers(settings, clock, &Arc::new(Metrics::new()))
+}
+
 fn admin_router(housekeeping: &Arc<Housekeeping>, metrics: Arc<Metrics>, drain: &Drain) -> Router {
     let (housekeeping, drain) = (Arc::clone(housekeeping), drain.clone());
     let readiness = Arc::new(move || Readiness { draining: drain.is_draining(), ..housekeeping.readiness() });

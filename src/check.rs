@@ -26,7 +26,7 @@ pub use pass::{Pass, Whom};
 
 use headers::OwnedHeaders;
 use own_token::OwnTokens;
-use pass::Passes;
+use pass::{NoPass, Passes};
 
 /// One question: may this request pass, and as whom?
 #[derive(Clone, Copy, Debug)]
@@ -281,11 +281,11 @@ impl Check {
         }
         let pass = match Pass::make(&self.owned, &self.mint, rule, live) {
             Ok(pass) => Arc::new(pass),
-            Err(error @ MintError::TooLarge(_)) => {
+            Err(error @ (NoPass::Header(_) | NoPass::Mint(MintError::TooLarge { .. }))) => {
                 let (user, reason) = (identity.user.clone(), error.to_string());
                 return Ok(Verdict::Deny(Deny { user, reason, kind, rule: rule.name().to_owned() }));
             }
-            Err(error) => return Err(error.into()),
+            Err(NoPass::Mint(error)) => return Err(error.into()),
         };
         self.passes.keep(cookie.key, rule, &pass);
         Ok(self.allow(question, pass, AllowReason::Session))

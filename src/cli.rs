@@ -2,6 +2,7 @@
 //! error.
 
 mod config;
+mod doctor;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ enum Command {
     /// Looks at a configuration without running it.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Looks for what is wrong: at the identity providers, with our keys as the mesh fetches them, in Istio's objects.
+    Doctor(doctor::Arguments),
     /// The keys that sign RC tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -111,6 +114,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Check(ConfigFile { file })) => config::check(file.as_deref()),
         Command::Config(ConfigCommand::Schema) => config::schema(),
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
+        Command::Doctor(arguments) => runtime()?.block_on(doctor::run(&arguments)),
         Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
         Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_session_key(&SystemEntropy)),
     }

@@ -3,6 +3,7 @@
 mod problem;
 mod raw;
 mod read;
+mod replacement;
 mod settings;
 mod tree;
 mod validate;
@@ -17,7 +18,12 @@ use serde_saphyr::Location;
 use tree::{Entry, Node, Spot, Value};
 use variables::Environment;
 
+#[cfg(test)]
+#[path = "../tests/support/settings.rs"]
+pub(crate) mod for_tests;
+
 pub use problem::{ConfigErrors, Place, Problem, Warning};
+pub use replacement::Replacement;
 pub use settings::*;
 
 /// A configuration that can be run.
@@ -34,7 +40,15 @@ pub struct Loaded {
 /// # Errors
 /// If anything is wrong with them: every mistake, each with its place and what to write instead.
 pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigErrors> {
-    read_and_judge(file, &environment.collect()).map(|(_, loaded)| loaded)
+    read_and_judge(read_root(file), &environment.collect()).map(|(_, loaded)| loaded)
+}
+
+/// The same for a text that stands in no file.
+///
+/// # Errors
+/// As [`load`] does.
+pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigErrors> {
+    read_and_judge(root_of(text, &"the configuration".into()), &environment.collect()).map(|(_, loaded)| loaded)
 }
 
 /// The effective configuration as YAML: the file, the variables, the defaults. Secrets are `[redacted]`; where they
@@ -43,7 +57,7 @@ pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, Stri
 /// # Errors
 /// As [`load`] does.
 pub fn print(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<String, ConfigErrors> {
-    let (mut raw, _) = read_and_judge(file, &environment.collect())?;
+    let (mut raw, _) = read_and_judge(read_root(file), &environment.collect())?;
     if let Some(proxy) = &mut raw.egress.proxy {
         *proxy = validate::without_password(proxy);
     }
@@ -67,9 +81,9 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
 
-fn read_and_judge(file: Option<&Path>, environment: &Environment) -> Result<(Raw, Loaded), ConfigErrors> {
+fn read_and_judge(root: Result<Node, Problem>, environment: &Environment) -> Result<(Raw, Loaded), ConfigErrors> {
     let mut report = Report::default();
-    let mut root = file.map_or_else(|| Ok(Node::empty(Place::Nowhere)), read_file).map_err(alone)?;
+    let mut root = root.map_err(alone)?;
     variables::overlay(&mut root, environment, &mut report);
     inherit(&mut root);
     let raw = read::raw(&mut root, &mut report);
@@ -78,7 +92,8 @@ fn read_and_judge(file: Option<&Path>, environment: &Environment) -> Result<(Raw
     Ok((raw, Loaded { settings, warnings }))
 }
 
-fn read_file(path: &Path) -> Result<Node, Problem> {
+fn read_root(file: Option<&Path>) -> Result<Node, Problem> {
+    let Some(path) = file else { return Ok(Node::empty(Place::Nowhere)) };
     let file: Arc<str> = path.to_string_lossy().into();
     let text = std::fs::read_to_string(path).map_err(|error| Problem {
         place: Place::File(Arc::clone(&file)),
@@ -86,8 +101,12 @@ fn read_file(path: &Path) -> Result<Node, Problem> {
         what: format!("the file cannot be read: {error}"),
         instead: "Name a file of YAML in UTF-8 that this process may read.".to_owned(),
     })?;
-    let mut root = Node::parse(&text, "", &tree::lines_of(&file))?;
-    root.place = tree::lines_of(&file)(Location::UNKNOWN);
+    root_of(&text, &file)
+}
+
+fn root_of(text: &str, file: &Arc<str>) -> Result<Node, Problem> {
+    let mut root = Node::parse(text, "", &tree::lines_of(file))?;
+    root.place = tree::lines_of(file)(Location::UNKNOWN);
     if matches!(root.value, Value::Null) {
         root.value = Value::Map(Vec::new());
     }

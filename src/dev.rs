@@ -73,7 +73,7 @@ impl Demo {
             secret: SecretText::new(BASE64_URL_SAFE_NO_PAD.encode(random::<32>(&*entropy))),
             redirect_uri: url.join("/oauth2/callback")?,
         };
-        let settings = settings::demonstration(url.clone(), issuer.clone(), &client, data.path())?;
+        let settings = settings::demonstration(&url, &issuer, &client, data.path())?;
         let countersign = Gateway::open(settings.clone()).await?;
         let gateway = gateway_and_site(&settings, countersign.main_address(), Arc::clone(&entropy))?;
         let idp = DevIdp::new(issuer, client, users(), clock, entropy)?.router();

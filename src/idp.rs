@@ -2,6 +2,8 @@
 //! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
 
 mod claims;
+mod diagnosis;
+mod graph;
 mod id_token;
 mod keys;
 mod metadata;
@@ -13,6 +15,7 @@ mod userinfo;
 
 use thiserror::Error;
 
+pub use self::diagnosis::{KeysTrouble, Symptom, published_keys};
 pub use self::outbound::{Outbound, OutboundError};
 pub use self::provider::{Provider, Readiness};
 
@@ -28,8 +31,17 @@ pub struct AuthorizationRequest<'a> {
     pub nonce: &'a str,
     /// `BASE64URL(SHA256(verifier))` (RFC 7636 section 4.2).
     pub code_challenge: &'a str,
-    /// Whether the provider is to ask for the credentials again (`prompt=login`).
-    pub prompt_login: bool,
+    /// What the provider is to ask though somebody is signed in there; it decides by itself without.
+    pub prompt: Option<Prompt>,
+}
+
+/// What a provider is to ask somebody who is signed in there (OIDC Core section 3.1.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// The credentials.
+    Login,
+    /// Who it is, this time: `select_account` where the provider says that it knows that, `login` elsewhere.
+    SomebodyElse,
 }
 
 /// What came of a code exchange or a renewal.

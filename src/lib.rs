@@ -42,5 +42,6 @@ pub mod app;
 pub mod cli;
 #[cfg(feature = "dev")]
 pub mod dev;
+pub mod doctor;
 pub mod server;
 pub mod telemetry;

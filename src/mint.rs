@@ -53,8 +53,17 @@ pub struct RcToken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum MintError {
     /// What it would say does not fit into a header that gateways and workloads accept.
-    #[error("the token would take {0} bytes, and {max} is the most: this user has too many groups", max = Mint::MAX_BYTES)]
-    TooLarge(usize),
+    #[error(
+        "the token for the workload would take {bytes} bytes, and {max} is the most: this account is in {groups} groups; \
+         `identity.groups.only` keeps those that matter, and a rule's `token: none` does without the token",
+        max = Mint::MAX_BYTES
+    )]
+    TooLarge {
+        /// How large it would be.
+        bytes: usize,
+        /// How many groups it would list.
+        groups: usize,
+    },
     /// The key would not sign.
     #[error(transparent)]
     Key(#[from] JoseError),
@@ -137,7 +146,7 @@ impl Mint {
         };
         let token = self.keyring.signer().sign(&self.settings.typ, &claims)?;
         if token.len() > Self::MAX_BYTES {
-            return Err(MintError::TooLarge(token.len()));
+            return Err(MintError::TooLarge { bytes: token.len(), groups: identity.groups.iter().count() });
         }
         let text = if self.settings.header == AUTHORIZATION { format!("Bearer {token}") } else { token };
         let header_value = HeaderValue::try_from(text).map_err(|_| JoseError::NotJson)?;

@@ -7,6 +7,6 @@ mod file;
 mod keys;
 
 pub use cookie::{BadCookie, CookieSecret};
-pub use envelope::{BadEnvelope, Purpose};
+pub use envelope::BadEnvelope;
 pub use file::KeyFileError;
-pub use keys::{SealError, SessionKeys};
+pub use keys::{Purpose, SealError, SessionKeys};

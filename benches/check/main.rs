@@ -14,6 +14,8 @@ mod allocations;
 mod house;
 mod load;
 mod report;
+#[path = "../../tests/support/settings.rs"]
+mod settings;
 mod subject;
 
 use std::process::ExitCode;

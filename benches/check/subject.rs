@@ -1,25 +1,27 @@
 //! The gateway under load: the whole of it, with an embedded store, and a request of somebody who is signed in.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use countersign::app::Gateway;
 use countersign::clock::{SystemClock, UnixTime};
-use countersign::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, DoorSettings, EgressSettings, IdentityField,
-    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
-    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
-};
+use countersign::config::Settings;
 use countersign::cookie::CookieNames;
 use countersign::entropy::SystemEntropy;
-use countersign::identity::{Email, GroupName, Groups, Identity, ProviderId, ProviderTokens, Subject as Sub, UserId};
+use countersign::identity::{Email, GroupName, Groups, Identity, ProviderTokens, Subject as Sub, UserId};
 use countersign::seal::SessionKeys;
 use countersign::secret::SecretText;
 use countersign::session::{Embedded, NewSession, Sessions};
 use tempfile::TempDir;
 
 use super::house::{Opening, Serving};
+use super::settings::{NOBODY, settings};
+
+/// The three of the example configuration; the request is covered by the second.
+const RULES: &str = "rules:
+  - {path: /dex/, access: public, authorization: keep}
+  - {path: /pipeline/, access: {groups: [ml]}, audience: [pipelines]}
+  - {path: /notebook/, token: none, authorization: keep}
+";
 
 /// A directory with one session in it, and the request that the gateway is asked about it.
 pub(crate) struct Subject {
@@ -30,7 +32,7 @@ pub(crate) struct Subject {
 impl Subject {
     pub(crate) fn new() -> Self {
         let data = tempfile::tempdir().expect("a directory");
-        let settings = settings(data.path());
+        let settings = settings(data.path(), NOBODY, RULES);
         let value = sign_in(&settings);
         let cookie = CookieNames::new(&settings.cookie).session().to_owned();
         // What Envoy sends for a page's own request: what `includeRequestHeadersInCheck` lists, and its own.
@@ -48,7 +50,7 @@ impl Subject {
 
     /// The gateway as `serve` runs it.
     pub(crate) fn gateway(&self) -> Opening {
-        let settings = settings(self.data.path());
+        let settings = settings(self.data.path(), NOBODY, RULES);
         Box::pin(async {
             let gateway = Gateway::open(settings).await.expect("the gateway opens");
             let address = gateway.main_address();
@@ -83,93 +85,4 @@ fn sign_in(settings: &Settings) -> String {
     let new = NewSession { identity, tokens, provider_sid: None, renew_at: UnixTime::MAX };
     let (value, _) = runtime.block_on(sessions.create(new)).expect("a session");
     value
-}
-
-fn settings(data_dir: &Path) -> Settings {
-    let url = |text: &str| text.parse().expect("a URL");
-    let loopback = "127.0.0.1:0".parse().expect("an address");
-    let provider = ProviderSettings {
-        id: ProviderId::parse("dex").expect("an id"),
-        name: "Dex".into(),
-        // Nobody is there: whoever is signed in does not notice.
-        issuer: "http://127.0.0.1:9/dex".into(),
-        client_id: "countersign".into(),
-        client_auth: ClientAuth::Basic(SecretText::new("nobody asks".into())),
-        scopes: ["openid", "profile", "email", "groups", "offline_access"].map(str::to_owned).to_vec(),
-        authorization_url: None,
-        token_url: None,
-        userinfo_url: None,
-        jwks_url: None,
-        redirect_uri: None,
-        form_post: false,
-        algorithms: vec!["RS256".into()],
-        identity: IdentitySettings {
-            user_claim: "email".into(),
-            user_prefix: String::new(),
-            groups_claim: "groups".into(),
-            allow_unverified_email: false,
-            admit: Admit { groups: vec!["*".into()], email_domains: vec!["*".into()] },
-        },
-    };
-    Settings {
-        public_url: url("https://mesh.example.com"),
-        hosts: Vec::new(),
-        listen: Listen { main: loopback, admin: loopback, tls: None },
-        doors: DoorSettings::default(),
-        data_dir: data_dir.to_owned(),
-        providers: vec![provider],
-        session: SessionSettings {
-            max_age: Duration::from_hours(24),
-            idle: Duration::from_hours(8),
-            renew_every: Duration::from_mins(15),
-            keys: Vec::new(),
-        },
-        token: TokenSettings {
-            issuer: "https://mesh.example.com".into(),
-            audience: vec!["mesh".into()],
-            lifetime: Duration::from_mins(5),
-            header: http::header::AUTHORIZATION,
-            typ: "rc+jwt".into(),
-            keys_dir: None,
-        },
-        headers: vec![
-            ("kubeflow-userid".parse().expect("a name"), IdentityField::User),
-            ("kubeflow-groups".parse().expect("a name"), IdentityField::Groups),
-        ],
-        rules: rules(),
-        unauthenticated: Unauthenticated {
-            navigation: Challenge::Redirect,
-            other: Challenge::Unauthorized,
-            unknown: Challenge::Redirect,
-        },
-        cookie: CookieSettings { name: "countersign".into(), domain: None, secure: true },
-        path_prefix: "/oauth2".into(),
-        check_prefix: "/check".into(),
-        trusted_proxies: Vec::new(),
-        egress: EgressSettings::default(),
-        pages: PageSettings::default(),
-        log: LogSettings { json: true, filter: "info".into() },
-        shutdown: ShutdownSettings { lame_duck: Duration::from_secs(5), deadline: Duration::from_secs(20) },
-    }
-}
-
-/// The three of the example configuration; the request is covered by the second.
-fn rules() -> Vec<RuleSettings> {
-    let rule = |prefix: &str| RuleSettings {
-        hosts: Vec::new(),
-        path: PathMatch::Prefix(prefix.into()),
-        methods: Vec::new(),
-        access: Access::SignedIn,
-        audience: None,
-        mint_token: true,
-        keep_authorization: false,
-        unauthenticated: None,
-        preflight_pass: false,
-    };
-    let only_ml = Access::Only { groups: vec!["ml".into()], users: Vec::new(), domains: Vec::new() };
-    vec![
-        RuleSettings { access: Access::Public, keep_authorization: true, ..rule("/dex/") },
-        RuleSettings { access: only_ml, audience: Some(vec!["pipelines".into()]), ..rule("/pipeline/") },
-        RuleSettings { mint_token: false, keep_authorization: true, ..rule("/notebook/") },
-    ]
 }

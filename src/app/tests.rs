@@ -4,7 +4,6 @@
 mod grpc_check;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use envoy_types::pb::envoy::service::auth::v3::DeniedHttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
@@ -17,10 +16,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::clock::{TestClock, UnixTime};
-use crate::config::{
-    Admit, Challenge, ClientAuth, CookieSettings, DoorSettings, EgressSettings, IdentityField, IdentitySettings,
-    LogSettings, PageSettings, ProviderSettings, SessionSettings, TokenSettings, Unauthenticated,
-};
+use crate::config::for_tests as settings;
 use crate::entropy::SystemEntropy;
 use crate::identity::{Groups, Identity, ProviderId, ProviderTokens, Subject, UserId};
 use crate::secret::SecretText;
@@ -92,6 +88,12 @@ async fn proxies_that_hand_on_a_503_get_one_while_the_store_is_away() {
         assert!(page.body.contains("Sessions are out of reach"), "{}", page.body);
         let program = house.ask("GET", door, &format!("{told}accept: */*\r\n{cookie}")).await;
         assert_eq!((program.status, program.header("retry-after")), (status, "5"), "{door}");
+    }
+    // A link that a browser would follow to another host is none to try again by.
+    for (target, link) in [("/x", true), ("//evil.example/", false), ("/\\evil.example/", false)] {
+        let told = told.replace("uri: /x", &format!("uri: {target}"));
+        let page = house.ask("GET", "/forward-auth", &format!("{told}{PAGE}{cookie}")).await;
+        assert_eq!((page.status, page.body.contains("Try again</a>")), (503, link), "{target}");
     }
     house.store.set_broken(false);
     assert_eq!(house.ask("GET", "/forward-auth", &format!("{told}{PAGE}{cookie}")).await.status, 200);
@@ -165,7 +167,8 @@ impl House {
         let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
-        let (settings, metrics) = (settings(data.path()), Arc::new(Metrics::new()));
+        let settings = settings::settings(data.path(), settings::NOBODY, "trusted_proxies: [127.0.0.1]\n");
+        let metrics = Arc::new(Metrics::new());
         let gateway = Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), metrics).await.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
         let (stop, stopped) = oneshot::channel();
@@ -244,69 +247,5 @@ fn new_session() -> NewSession {
         tokens: ProviderTokens { id_token: secret("i"), access_token: secret("a"), refresh_token: None },
         provider_sid: None,
         renew_at: UnixTime::MAX,
-    }
-}
-
-/// A provider that nobody finds, and no rules: everything needs somebody signed in.
-fn settings(data_dir: &Path) -> Settings {
-    let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
-    Settings {
-        public_url: "https://mesh.example.com".parse().unwrap(),
-        hosts: Vec::new(),
-        listen: Listen { main: any_port, admin: any_port, tls: None },
-        doors: DoorSettings::default(),
-        data_dir: data_dir.into(),
-        providers: vec![ProviderSettings {
-            id: ProviderId::parse("corp").unwrap(),
-            name: "Corp".into(),
-            issuer: "http://127.0.0.1:1".into(),
-            client_id: "countersign".into(),
-            client_auth: ClientAuth::None,
-            scopes: words(&["openid"]),
-            authorization_url: None,
-            token_url: None,
-            userinfo_url: None,
-            jwks_url: None,
-            redirect_uri: None,
-            form_post: false,
-            algorithms: words(&["RS256"]),
-            identity: IdentitySettings {
-                user_claim: "email".into(),
-                user_prefix: String::new(),
-                groups_claim: "groups".into(),
-                allow_unverified_email: false,
-                admit: Admit { groups: words(&["*"]), email_domains: words(&["*"]) },
-            },
-        }],
-        session: SessionSettings {
-            max_age: Duration::from_hours(24),
-            idle: Duration::from_hours(8),
-            renew_every: Duration::from_mins(15),
-            keys: Vec::new(),
-        },
-        token: TokenSettings {
-            issuer: "https://mesh.example.com".into(),
-            audience: words(&["mesh"]),
-            lifetime: Duration::from_mins(5),
-            header: http::header::AUTHORIZATION,
-            typ: "rc+jwt".into(),
-            keys_dir: None,
-        },
-        headers: vec![(http::HeaderName::from_static("kubeflow-userid"), IdentityField::User)],
-        rules: Vec::new(),
-        unauthenticated: Unauthenticated {
-            navigation: Challenge::Redirect,
-            other: Challenge::Unauthorized,
-            unknown: Challenge::Redirect,
-        },
-        cookie: CookieSettings { name: "countersign".into(), domain: None, secure: true },
-        path_prefix: "/oauth2".into(),
-        check_prefix: "/check".into(),
-        trusted_proxies: vec!["127.0.0.1/32".parse().unwrap()],
-        egress: EgressSettings::default(),
-        pages: PageSettings::default(),
-        log: LogSettings { json: false, filter: "info".into() },
-        shutdown: ShutdownSettings { lame_duck: Duration::ZERO, deadline: Duration::from_secs(5) },
     }
 }

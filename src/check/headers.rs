@@ -4,11 +4,27 @@ use std::collections::BTreeSet;
 
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderName, HeaderValue};
+use thiserror::Error;
 
 use crate::config::{IdentityField, Settings};
 use crate::identity::Identity;
 
 const TRANSACTION_TOKEN: HeaderName = HeaderName::from_static("txn-token");
+
+/// The most bytes that an identity header may take: common servers refuse header lines above 8 KiB.
+const MOST_BYTES: usize = 8_000;
+
+/// What an identity header would say does not fit into one.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "the header `{name}` would take {bytes} bytes, and {MOST_BYTES} is the most: this account is in {groups} groups; \
+     `identity.groups.only` keeps those that matter"
+)]
+pub(super) struct HeaderTooLarge {
+    name: HeaderName,
+    bytes: usize,
+    groups: usize,
+}
 
 /// The names that we own, and how an identity fills them.
 pub(super) struct OwnedHeaders {
@@ -36,7 +52,7 @@ impl OwnedHeaders {
     }
 
     /// The identity headers for `identity`; those it has nothing for are left out.
-    pub(super) fn filled(&self, identity: &Identity) -> Vec<(HeaderName, HeaderValue)> {
+    pub(super) fn filled(&self, identity: &Identity) -> Result<Vec<(HeaderName, HeaderValue)>, HeaderTooLarge> {
         let filled = self.identity.iter().filter_map(|(name, field)| {
             let text = match field {
                 IdentityField::User => identity.user.to_string(),
@@ -45,8 +61,12 @@ impl OwnedHeaders {
                 IdentityField::Subject => identity.subject.to_string(),
                 IdentityField::Provider => identity.provider.to_string(),
             };
+            if text.len() > MOST_BYTES {
+                let (bytes, groups) = (text.len(), identity.groups.iter().count());
+                return Some(Err(HeaderTooLarge { name: name.clone(), bytes, groups }));
+            }
             let value = HeaderValue::try_from(text).ok().filter(|value| !value.is_empty())?;
-            Some((name.clone(), value))
+            Some(Ok((name.clone(), value)))
         });
         filled.collect()
     }

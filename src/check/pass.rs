@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
+use thiserror::Error;
 
-use super::headers::OwnedHeaders;
+use super::headers::{HeaderTooLarge, OwnedHeaders};
 use crate::clock::UnixTime;
 use crate::identity::{Groups, UserId};
 use crate::mint::{Context, Mint, MintError};
@@ -94,9 +95,9 @@ impl Pass {
     }
 
     /// A pass for a session under a rule that admits it.
-    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, live: &Live) -> Result<Self, MintError> {
+    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, live: &Live) -> Result<Self, NoPass> {
         let session = &live.session;
-        let mut set = owned.filled(&session.identity);
+        let mut set = owned.filled(&session.identity)?;
         let mut fresh_until = session.ends_at;
         let token_may_be_set = !(rule.keep_authorization && owned.token == http::header::AUTHORIZATION);
         let sets_token = rule.mint_token && token_may_be_set;
@@ -123,6 +124,15 @@ impl Pass {
             fresh_until,
         })
     }
+}
+
+/// Why there is no pass for somebody whom the rule admits.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(super) enum NoPass {
+    #[error(transparent)]
+    Header(#[from] HeaderTooLarge),
+    #[error(transparent)]
+    Mint(#[from] MintError),
 }
 
 /// The passes at hand.

@@ -2,6 +2,7 @@
 //! reference that `config schema` prints and `docs/configuration.md` lists.
 
 mod doors;
+mod identity;
 mod provider;
 mod rule;
 mod secret;
@@ -12,7 +13,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use doors::Doors;
-pub(super) use provider::{ClientAuth, Identity, Provider, ResponseMode};
+pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
+pub(super) use provider::{ClientAuth, Provider, ResponseMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
 

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use http::HeaderName;
 use ipnet::IpNet;
+use regex::Regex;
 use url::Url;
 
+use super::Replacement;
 use crate::identity::ProviderId;
 use crate::secret::{SecretBytes, SecretText};
 
@@ -135,18 +137,41 @@ pub enum ClientAuth {
 }
 
 /// How claims become an identity, and whom to admit.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct IdentitySettings {
     /// The claim that names the user.
     pub user_claim: String,
-    /// Put before it.
+    /// What becomes of it: the first that matches.
+    pub user_transform: Vec<Replacement>,
+    /// Whether it is put into lower case (ASCII) then.
+    pub user_lower_case: bool,
+    /// Put before it at last.
     pub user_prefix: String,
     /// The claim that lists the groups; a dot descends into an object (`realm_access.roles`).
     pub groups_claim: String,
+    /// Which of them count, by the provider's names; empty: all.
+    pub groups_only: Vec<Regex>,
+    /// What becomes of each: the first that matches; nothing: it is left out.
+    pub groups_rename: Vec<Replacement>,
+    /// Put before each at last.
+    pub groups_prefix: String,
+    /// What to do where the provider says that they are too many to say.
+    pub groups_overage: Overage,
     /// Whether an address may be used though the provider does not say `email_verified: true`.
     pub allow_unverified_email: bool,
-    /// Whom to admit.
+    /// Whom to admit, by the groups as they are after all that.
     pub admit: Admit,
+}
+
+/// What to do where the provider leaves the groups out because they are too many.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Overage {
+    /// Nobody is signed in.
+    Refuse,
+    /// Microsoft Graph is asked, at this origin and nowhere else.
+    Graph(Url),
+    /// There are none.
+    Ignore,
 }
 
 /// Who of a provider's users may enter at all.
@@ -234,7 +259,7 @@ pub enum PathMatch {
     /// `/a` covers `/a` and all below `/a/`, not `/ab`; `/a/` covers all below it.
     Prefix(String),
     /// The whole path matches.
-    Regex(regex::Regex),
+    Regex(Regex),
 }
 
 /// Who may pass a rule.

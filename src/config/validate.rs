@@ -4,6 +4,7 @@
 mod address;
 mod doors;
 mod header;
+mod identity;
 mod lifetime;
 mod provider;
 mod rule;
@@ -40,6 +41,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
     provider::spoken_for(&providers, &headers, &rules, &at.field("providers"), report);
+    identity::ignored_groups(&providers, &rules, &at.field("providers"), report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);
     let trusted_proxies = trusted_proxies(raw, &at.field("trusted_proxies"), report);
     let egress = egress(&raw.egress, &at.field("egress"), environment, report);

@@ -113,6 +113,7 @@ impl BrowserDoor {
         if let Some(provider) = provider.or(self.providers.first()) {
             self.metrics.login(provider, outcome_of(error));
         }
+        let retry = if let LoginError::NotAdmitted { as_somebody_else, .. } = error { as_somebody_else } else { retry };
         self.problem(&Problem::from(error), ids, Some(retry))
     }
 

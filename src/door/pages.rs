@@ -88,6 +88,8 @@ pub enum Page<'a> {
         request_id: &'a str,
         /// Where to try again, if that makes sense.
         retry: Option<&'a str>,
+        /// What that link says.
+        retry_label: &'a str,
     },
 }
 
@@ -225,8 +227,8 @@ impl Page<'_> {
             Page::Forbidden { user, reason, sign_out_href, request_id } => {
                 context! { user, reason, sign_out_href => link(sign_out_href), request_id }
             }
-            Page::Error { title, what, who, hint, request_id, retry } => {
-                context! { title, what, who => who.word(), hint, request_id, retry => retry.map(link) }
+            Page::Error { title, what, who, hint, request_id, retry, retry_label } => {
+                context! { title, what, who => who.word(), hint, request_id, retry => retry.map(link), retry_label }
             }
         }
     }
@@ -263,5 +265,5 @@ const SAMPLES: &[Page<'static>] = &[
 ];
 
 const fn sample_error(who: AtFault, retry: Option<&'static str>) -> Page<'static> {
-    Page::Error { title: "…", what: "…", who, hint: "…", request_id: "1", retry }
+    Page::Error { title: "…", what: "…", who, hint: "…", request_id: "1", retry, retry_label: "…" }
 }

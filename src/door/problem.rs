@@ -15,6 +15,9 @@ use crate::session::StoreError;
 /// How long to wait before trying again what could not be done, in seconds.
 const RETRY_AFTER_SECONDS: u32 = 5;
 
+/// The word for somebody who may not enter: trying again as the same person is of no use.
+const NOT_ADMITTED: &str = "not_admitted";
+
 /// An error as it is told to whoever is at the other end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -121,7 +124,8 @@ impl Problem {
     #[must_use]
     pub fn to_page(&self, pages: &Pages, nonce: &str, request_id: &str, retry: Option<&str>) -> Response {
         let Self { title, what, who, hint, .. } = self;
-        let page = Page::Error { title, what, who: *who, hint, request_id, retry };
+        let retry_label = if self.code == NOT_ADMITTED { "Sign in as somebody else" } else { "Try again" };
+        let page = Page::Error { title, what, who: *who, hint, request_id, retry, retry_label };
         let mut response = pages.render(self.status, page, nonce);
         if self.passing {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
@@ -306,7 +310,7 @@ impl From<&LoginError> for Problem {
             },
             LoginError::NotAdmitted { .. } => Self {
                 status: StatusCode::FORBIDDEN,
-                code: "not_admitted",
+                code: NOT_ADMITTED,
                 title: "You may not enter here",
                 what,
                 who: AtFault::Operator,

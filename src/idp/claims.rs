@@ -1,23 +1,33 @@
 //! Claims become an identity, by the provider's settings. The claims are verified already; what they say may still be
 //! of no use, and then it is said which claim and which setting.
 
+mod naming;
+
 use serde_json::{Map, Value};
 
 use super::id_token::time;
 use super::trouble::Trouble;
-use crate::config::IdentitySettings;
-use crate::identity::{Email, GroupName, Groups, Identity, ProviderId, Subject, UserId};
+use crate::config::{IdentitySettings, Overage};
+use crate::identity::{Email, Groups, Identity, ProviderId, Subject, UserId};
 
 /// The longest `acr`, `amr` entry or `sid` that is kept: they travel in every token.
 const LONGEST_WORD: usize = 255;
 /// The most entries of `amr` that are kept.
 const MOST_METHODS: usize = 16;
 
+/// What to do about groups that the provider does not list.
+const TOO_MANY: &str = "the provider left it out, because this user is in too many groups for a token (`_claim_names`): \
+                        let it list only the groups that are assigned to the application (Microsoft Entra: \
+                        `groupMembershipClaims: ApplicationGroup`), or set `identity.groups.overage: graph`, which asks \
+                        Microsoft Graph for them";
+
 /// What the provider said, by where it said it. The ID token goes first.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     pub(super) id_token: Map<String, Value>,
     pub(super) userinfo: Map<String, Value>,
+    /// What Microsoft Graph said, where it was asked.
+    pub(super) graph_groups: Option<Vec<String>>,
 }
 
 impl Claims {
@@ -40,11 +50,22 @@ impl Claims {
             subject: Subject::parse(subject).map_err(|error| unusable("sub", error))?,
             user: self.user(settings)?,
             email: self.email(settings)?,
-            groups: self.groups(&settings.groups_claim)?,
+            groups: self.groups(settings)?,
             auth_time: time(&self.id_token, "auth_time").map_err(Trouble::Misbehaved)?,
             acr: self.word("acr")?,
             amr: self.methods()?,
         })
+    }
+
+    /// Whether the provider left the groups out because they are too many: it names a source for them instead (OIDC Core
+    /// section 5.6.2), or says `hasgroups`, as Microsoft Entra does.
+    pub(super) fn lack_groups_for_their_number(&self, settings: &IdentitySettings) -> bool {
+        let claim = settings.groups_claim.as_str();
+        let is_elsewhere = |claims: &Map<String, Value>| {
+            claims.get("_claim_names").and_then(Value::as_object).is_some_and(|names| names.contains_key(claim))
+                || claims.get("hasgroups").is_some_and(|said| *said == true || *said == "true")
+        };
+        self.find(claim).is_none() && (is_elsewhere(&self.id_token) || is_elsewhere(&self.userinfo))
     }
 
     /// The provider's own name for its session.
@@ -75,10 +96,7 @@ impl Claims {
             }
             Email::parse(said.as_str()).map_err(|error| unusable(claim, error))?;
         }
-        // By itself first: behind a prefix an empty name, or a space before it, would no longer be seen.
-        let alone = UserId::parse(said.as_str());
-        let prefixed = alone.and_then(|user| UserId::parse(format!("{}{user}", settings.user_prefix)));
-        prefixed.map_err(|error| unusable(claim, error))
+        naming::user(said, settings)
     }
 
     fn email(&self, settings: &IdentitySettings) -> Result<Option<Email>, Trouble> {
@@ -99,8 +117,15 @@ impl Claims {
         }) && self.id_token.get("email_verified").is_none_or(|said| *said == Value::Bool(true))
     }
 
-    fn groups(&self, claim: &str) -> Result<Groups, Trouble> {
+    fn groups(&self, settings: &IdentitySettings) -> Result<Groups, Trouble> {
+        let claim = settings.groups_claim.as_str();
         let kind = "it is neither a list of strings nor a string (`identity.groups.claim`)";
+        if let Some(groups) = &self.graph_groups {
+            return naming::groups(groups.iter().map(String::as_str), settings);
+        }
+        if self.lack_groups_for_their_number(settings) && !matches!(settings.groups_overage, Overage::Ignore) {
+            return Err(unusable(claim, TOO_MANY));
+        }
         let names: Vec<&str> = match self.find(claim) {
             None => Vec::new(),
             Some(Value::String(one)) => vec![one],
@@ -109,8 +134,7 @@ impl Claims {
             }
             Some(_) => return Err(unusable(claim, kind)),
         };
-        let names = names.into_iter().map(GroupName::parse).collect::<Result<Vec<_>, _>>();
-        names.and_then(Groups::new).map_err(|error| unusable(claim, error))
+        naming::groups(names.into_iter(), settings)
     }
 
     fn methods(&self) -> Result<Vec<String>, Trouble> {

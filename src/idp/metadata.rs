@@ -31,6 +31,8 @@ pub(super) struct Endpoints {
     pub(super) end_session: Option<Url>,
     /// Whether callbacks carry `iss` (RFC 9207 section 3).
     pub(super) callback_has_issuer: bool,
+    /// Whether `prompt=select_account` is known there (Initiating User Registration via OpenID Connect, section 4).
+    pub(super) selects_accounts: bool,
 }
 
 /// The members of a discovery document that matter here; the others are not even read.
@@ -44,6 +46,8 @@ struct Document {
     revocation_endpoint: Option<String>,
     end_session_endpoint: Option<String>,
     authorization_response_iss_parameter_supported: Option<bool>,
+    #[serde(default)]
+    prompt_values_supported: Option<serde_json::Value>,
 }
 
 impl Endpoints {
@@ -58,6 +62,7 @@ impl Endpoints {
             revocation: None,
             end_session: None,
             callback_has_issuer: false,
+            selects_accounts: false,
         })
     }
 
@@ -117,6 +122,11 @@ impl Document {
             revocation: called("revocation_endpoint", self.revocation_endpoint, &None)?,
             end_session: read("end_session_endpoint", self.end_session_endpoint)?,
             callback_has_issuer: self.authorization_response_iss_parameter_supported.unwrap_or(false),
+            // A hint, and no reason to find a provider wanting: whatever else stands there says nothing.
+            selects_accounts: self
+                .prompt_values_supported
+                .and_then(|values| Some(values.as_array()?.iter().any(|value| value == "select_account")))
+                .unwrap_or(false),
         })
     }
 }

@@ -95,6 +95,9 @@ impl Outbound {
     /// How long a whole exchange may take, connection included.
     pub const DEADLINE: Duration = Duration::from_secs(10);
 
+    /// How many redirects are followed where any are.
+    const MOST_REDIRECTS: usize = 5;
+
     /// Opens the way out.
     ///
     /// # Errors
@@ -150,7 +153,33 @@ impl Outbound {
         outcome
     }
 
+    /// Opens a page as a browser without cookies does: on from redirect to redirect, as long as they stay with the same
+    /// server. What it ends at is the caller's to judge, a redirect elsewhere too.
+    pub(crate) async fn visit(&self, address: &Url) -> Result<HttpResponse, CallError> {
+        let visit = async {
+            let mut at = address.clone();
+            for _ in 0..Self::MOST_REDIRECTS {
+                let request = http::Request::get(at.as_str()).header(header::ACCEPT, "text/html").body(Vec::new());
+                let request = request.map_err(|error| CallError::Unreachable(error.to_string()))?;
+                let response = self.send(request, Reach::Anywhere).await?;
+                let location = response.headers().get(header::LOCATION).and_then(|location| location.to_str().ok());
+                let next = location.filter(|_| response.status().is_redirection()).and_then(|to| at.join(to).ok());
+                match next {
+                    Some(next) if next.origin() == at.origin() => at = next,
+                    Some(_) => return Ok(head_of(response)),
+                    None => return read(response).await,
+                }
+            }
+            Err(CallError::Redirected(at.path().to_owned()))
+        };
+        timeout(self.deadline, visit).await.unwrap_or(Err(CallError::TooSlow(self.deadline)))
+    }
+
     async fn exchange(&self, request: HttpRequest, reach: Reach) -> Result<HttpResponse, CallError> {
+        read(self.send(request, reach).await?).await
+    }
+
+    async fn send(&self, request: HttpRequest, reach: Reach) -> Result<reqwest::Response, CallError> {
         let client = match reach {
             Reach::Anywhere => &self.anywhere,
             Reach::PublicOnly => {
@@ -163,20 +192,29 @@ impl Outbound {
             }
         };
         let request = reqwest::Request::try_from(request).map_err(|error| CallError::from(&error))?;
-        let mut response = client.execute(request).await.map_err(|error| CallError::from(&error))?;
-        refuse_what_is_no_answer(&response)?;
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| CallError::from(&error))? {
-            if body.len() + chunk.len() > Self::MAX_BODY {
-                return Err(CallError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        let mut answer = HttpResponse::new(body);
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = std::mem::take(response.headers_mut());
-        Ok(answer)
+        client.execute(request).await.map_err(|error| CallError::from(&error))
     }
+}
+
+async fn read(mut response: reqwest::Response) -> Result<HttpResponse, CallError> {
+    refuse_what_is_no_answer(&response)?;
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| CallError::from(&error))? {
+        if body.len() + chunk.len() > Outbound::MAX_BODY {
+            return Err(CallError::TooLarge);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    let mut answer = head_of(response);
+    *answer.body_mut() = body;
+    Ok(answer)
+}
+
+fn head_of(mut response: reqwest::Response) -> HttpResponse {
+    let mut answer = HttpResponse::new(Vec::new());
+    *answer.status_mut() = response.status();
+    *answer.headers_mut() = std::mem::take(response.headers_mut());
+    answer
 }
 
 impl CallError {

@@ -16,7 +16,7 @@ use super::metadata::Endpoints;
 use super::outbound::Outbound;
 use super::token_endpoint::TokenEndpoint;
 use super::trouble::{Trouble, quotable};
-use super::{AuthorizationRequest, IdpError};
+use super::{AuthorizationRequest, IdpError, Prompt};
 use crate::clock::Clock;
 use crate::config::ProviderSettings;
 use crate::identity::{ProviderId, ProviderTokens};
@@ -66,6 +66,18 @@ impl Provider {
         &self.settings.id
     }
 
+    pub(super) fn redirect_uri(&self) -> &str {
+        &self.redirect_uri
+    }
+
+    pub(super) const fn outbound(&self) -> &Outbound {
+        &self.outbound
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock.0
+    }
+
     /// Where to send a browser that wants to sign in. Relative if `authorization_url` is.
     ///
     /// # Errors
@@ -83,8 +95,9 @@ impl Provider {
             ("code_challenge", request.code_challenge),
             ("code_challenge_method", "S256"),
         ];
-        if request.prompt_login {
-            parameters.push(("prompt", "login"));
+        if let Some(prompt) = request.prompt {
+            let selects = prompt == Prompt::SomebodyElse && endpoints.selects_accounts;
+            parameters.push(("prompt", if selects { "select_account" } else { "login" }));
         }
         if self.settings.form_post {
             parameters.push(("response_mode", "form_post"));
@@ -149,7 +162,7 @@ impl Provider {
 }
 
 /// Adds to the query that an endpoint may already have (RFC 6749 section 3.1).
-fn with_parameters(endpoint: &str, parameters: &[(&str, &str)]) -> String {
+pub(super) fn with_parameters(endpoint: &str, parameters: &[(&str, &str)]) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     let joint = if endpoint.contains('?') { '&' } else { '?' };
     format!("{endpoint}{joint}{query}")

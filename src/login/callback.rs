@@ -87,6 +87,7 @@ impl Login {
                 provider: flow.provider.clone(),
                 user: signed_in.identity.user.clone(),
                 reason: reason.to_string(),
+                as_somebody_else: self.start_as_somebody_else(&flow.return_to),
             }
         })?;
         Ok(signed_in)

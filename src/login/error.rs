@@ -43,6 +43,8 @@ pub enum LoginError {
         user: UserId,
         /// What is asked for.
         reason: String,
+        /// Where to begin again as somebody else: a path of ours.
+        as_somebody_else: String,
     },
     /// More people are signing in at this moment than the provider keeps up with. Passing.
     #[error("too many people are signing in at this moment")]

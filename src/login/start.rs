@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::flow::{self, Flow};
 use super::{Login, LoginError, Onward};
 use crate::identity::ProviderId;
-use crate::idp::AuthorizationRequest;
+use crate::idp::{AuthorizationRequest, Prompt};
 use crate::return_to::ReturnTo;
 
 /// The query of `/oauth2/start`.
@@ -17,7 +17,13 @@ pub struct StartQuery {
     pub rd: Option<String>,
     /// Which provider to go to, where there are several.
     pub provider: Option<String>,
+    /// Whether the provider is to ask who it is, though somebody is signed in there: `somebody_else`, or nothing.
+    #[serde(rename = "as")]
+    pub who: Option<String>,
 }
+
+/// The marker of a start whose browser is signed in at the provider as somebody who may not enter here.
+const SOMEBODY_ELSE: &str = "somebody_else";
 
 /// What a browser gets that wants to sign in.
 #[derive(Clone, Debug)]
@@ -37,6 +43,12 @@ pub struct Choice {
     pub href: String,
 }
 
+impl StartQuery {
+    fn asks_for_somebody_else(&self) -> bool {
+        self.who.as_deref() == Some(SOMEBODY_ELSE)
+    }
+}
+
 impl Login {
     /// Begins a login.
     ///
@@ -52,7 +64,7 @@ impl Login {
             (None, [only]) => only,
             (None, several) => {
                 return Ok(Started::Choose(
-                    several.iter().map(|provider| self.choice(provider.settings(), &return_to)).collect(),
+                    several.iter().map(|provider| self.choice(provider.settings(), &return_to, query)).collect(),
                 ));
             }
         };
@@ -63,7 +75,11 @@ impl Login {
             state: flow.state(),
             nonce: &flow.nonce,
             code_challenge: &flow.challenge(),
-            prompt_login: flow::has_signed_out(headers, &self.cookies),
+            prompt: if query.asks_for_somebody_else() {
+                Some(Prompt::SomebodyElse)
+            } else {
+                flow::has_signed_out(headers, &self.cookies).then_some(Prompt::Login)
+            },
         })?;
         let cookie = flow.to_cookie(&self.cookies, &self.keys);
         let mut cookies = flow::make_room(&cookie, headers, &self.cookies, &self.keys, now);
@@ -71,8 +87,16 @@ impl Login {
         Ok(Started::Go(Onward { location, cookies }))
     }
 
-    fn choice(&self, provider: &crate::config::ProviderSettings, return_to: &ReturnTo) -> Choice {
+    /// Where a login begins that may not end as before: the provider asks who it is.
+    pub(super) fn start_as_somebody_else(&self, return_to: &str) -> String {
+        let rd = utf8_percent_encode(return_to, NON_ALPHANUMERIC);
+        format!("{}?as={SOMEBODY_ELSE}&rd={rd}", self.path("start"))
+    }
+
+    fn choice(&self, provider: &crate::config::ProviderSettings, return_to: &ReturnTo, query: &StartQuery) -> Choice {
         let rd = utf8_percent_encode(return_to.as_str(), NON_ALPHANUMERIC);
-        Choice { name: provider.name.clone(), href: format!("{}?provider={}&rd={rd}", self.path("start"), provider.id) }
+        let who = if query.asks_for_somebody_else() { format!("&as={SOMEBODY_ELSE}") } else { String::new() };
+        let href = format!("{}?provider={}&rd={rd}{who}", self.path("start"), provider.id);
+        Choice { name: provider.name.clone(), href }
     }
 }

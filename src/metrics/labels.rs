@@ -140,6 +140,8 @@ labels! {
         Refresh = "refresh",
         /// The claims of a user.
         Userinfo = "userinfo",
+        /// Groups that are too many for a token.
+        Groups = "groups",
         /// To revoke a token.
         Revocation = "revocation",
     }

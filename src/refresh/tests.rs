@@ -3,6 +3,8 @@
 #[path = "../../tests/support/lying_idp.rs"]
 mod lying_idp;
 
+use std::path::Path;
+
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::Semaphore;
@@ -11,15 +13,14 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::clock::TestClock;
-use crate::config::{Admit, ClientAuth, EgressSettings, IdentitySettings, ProviderSettings};
+use crate::config::{EgressSettings, for_tests as settings};
 use crate::entropy::SystemEntropy;
-use crate::identity::ProviderId;
 use crate::idp::{AuthorizationRequest, Outbound};
 use crate::seal::SessionKeys;
 use crate::secret::{SecretBytes, SecretText};
 use crate::session::Embedded;
 use crate::session::faulty::Faulty;
-use lying_idp::{CLIENT_ID, CLIENT_SECRET, LyingIdp, TOKEN};
+use lying_idp::{LyingIdp, TOKEN, registration};
 
 /// RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -98,7 +99,7 @@ impl Rig {
         let idp = LyingIdp::start(clock.clone()).await;
         let provider = provider(&idp.issuer, clock.clone());
         provider.discover().await.unwrap();
-        let request = AuthorizationRequest { state: "s", nonce: "n", code_challenge: CHALLENGE, prompt_login: false };
+        let request = AuthorizationRequest { state: "s", nonce: "n", code_challenge: CHALLENGE, prompt: None };
         let callback = idp.visit(&provider.authorization_url(&request).unwrap());
         let secret = |text: &str| SecretText::new(text.into());
         let signed_in = provider.exchange(&secret(&callback.parameters["code"]), &secret(VERIFIER), "n").await.unwrap();
@@ -152,38 +153,11 @@ async fn eventually(mut happened: impl AsyncFnMut() -> bool) {
 }
 
 fn session_settings() -> SessionSettings {
-    SessionSettings {
-        max_age: Duration::from_hours(24),
-        idle: Duration::from_hours(8),
-        renew_every: Duration::from_mins(15),
-        keys: Vec::new(),
-    }
+    settings::settings(Path::new("/nowhere"), settings::NOBODY, "").session
 }
 
 fn provider(issuer: &str, clock: Arc<TestClock>) -> Provider {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<String>>();
-    let settings = ProviderSettings {
-        id: ProviderId::parse("corp").unwrap(),
-        name: "Corp".into(),
-        issuer: issuer.into(),
-        client_id: CLIENT_ID.into(),
-        client_auth: ClientAuth::Basic(SecretText::new(CLIENT_SECRET.into())),
-        scopes: words(&["openid", "offline_access"]),
-        authorization_url: None,
-        token_url: None,
-        userinfo_url: None,
-        jwks_url: None,
-        redirect_uri: None,
-        form_post: false,
-        algorithms: words(&["RS256"]),
-        identity: IdentitySettings {
-            user_claim: "email".into(),
-            user_prefix: String::new(),
-            groups_claim: "groups".into(),
-            allow_unverified_email: false,
-            admit: Admit { groups: words(&["*"]), email_domains: words(&["*"]) },
-        },
-    };
     let outbound = Outbound::new(&EgressSettings::default()).unwrap();
+    let settings = settings::provider(&registration("corp", issuer));
     Provider::new(settings, "https://mesh.example.com/oauth2/callback".into(), outbound, clock)
 }

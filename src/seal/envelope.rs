@@ -5,16 +5,7 @@ use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::keys::{KeyId, SessionKeys};
-
-/// What an envelope is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// A session's row in the store.
-    Row,
-    /// A login flow, in its cookie.
-    Flow,
-}
+use super::keys::{KeyId, Purpose, SessionKeys};
 
 /// Why an envelope does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -28,15 +19,6 @@ pub enum BadEnvelope {
     /// It was changed, or sealed for something or somewhere else.
     #[error("the envelope is forged, or was sealed for another place")]
     Forged,
-}
-
-impl Purpose {
-    const fn label(self) -> &'static [u8] {
-        match self {
-            Self::Row => b"row",
-            Self::Flow => b"flow",
-        }
-    }
 }
 
 const VERSION: u8 = 1;

@@ -7,13 +7,21 @@ use aws_lc_rs::{digest, hkdf, hmac};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::envelope::Purpose;
 use crate::secret::SecretBytes;
 
 /// The keys that MAC cookies and seal rows and flows. The newest makes, all of them open: to rotate, put a new one in
 /// front and take the oldest away once what it made has ended.
 pub struct SessionKeys {
     newest_first: Vec<SessionKey>,
+}
+
+/// What an envelope is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A session's row in the store.
+    Row,
+    /// A login flow, in its cookie.
+    Flow,
 }
 
 /// Why keys cannot be used as session keys.
@@ -68,6 +76,16 @@ impl SessionKeys {
     }
 }
 
+impl Purpose {
+    /// Bound into what is sealed for it.
+    pub(super) const fn label(self) -> &'static [u8] {
+        match self {
+            Self::Row => b"row",
+            Self::Flow => b"flow",
+        }
+    }
+}
+
 impl fmt::Debug for SessionKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SessionKeys([redacted])")
@@ -83,8 +101,8 @@ impl SessionKey {
         Self {
             id,
             cookie: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"cookie").as_ref()),
-            row: aead(&derive(&root, b"row")),
-            flow: aead(&derive(&root, b"flow")),
+            row: aead(&derive(&root, Purpose::Row.label())),
+            flow: aead(&derive(&root, Purpose::Flow.label())),
         }
     }
 

@@ -4,6 +4,7 @@ mod address;
 mod doors;
 mod form;
 mod header;
+mod identity;
 mod lifetime;
 mod provider;
 mod rule;

@@ -6,23 +6,16 @@ use std::time::Duration;
 
 use countersign::app::{Gateway, StartError};
 use countersign::clock::{TestClock, UnixTime};
-use countersign::config::{
-    Access, Admit, Challenge, ClientAuth, CookieSettings, DoorSettings, EgressSettings, IdentityField,
-    IdentitySettings, Listen, LogSettings, PageSettings, PathMatch, ProviderSettings, RuleSettings, SessionSettings,
-    Settings, ShutdownSettings, TokenSettings, Unauthenticated,
-};
+use countersign::config::{ProviderSettings, RuleSettings, Settings};
 use countersign::entropy::SystemEntropy;
-use countersign::identity::ProviderId;
-use countersign::secret::SecretText;
-use http::HeaderName;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
-use url::Url;
 
 use crate::browser::Browser;
-use crate::lying_idp::{CLIENT_ID, CLIENT_SECRET, LyingIdp};
+use crate::lying_idp::{LyingIdp, registration};
+use crate::settings::{self, rule};
 
 /// The host that browsers see.
 pub(crate) const HOST: &str = "mesh.example.com";
@@ -33,6 +26,19 @@ pub(crate) const BEGINNING: UnixTime = UnixTime::from_secs(1_800_000_000);
 
 /// Longer than anything here takes; a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Every kind of rule, each on a path of its own; what matches none needs somebody signed in.
+const RULES: &str = "rules:
+  - {hosts: ['*.open.example.com'], access: public}
+  - {path: /public/, access: public}
+  - {path: /dex/, access: public, authorization: keep}
+  - {path: /maybe/, access: optional}
+  - {path: /ml/, access: {groups: [ml]}}
+  - {path: /admins/, access: {groups: [admins]}}
+  - {path: /notebook/, token: none, authorization: keep}
+  - {path: /pipeline/, audience: [pipelines, runs]}
+  - {path: /cors/, preflight: pass}
+";
 
 /// A gateway and the provider that it trusts.
 pub(crate) struct House {
@@ -52,7 +58,7 @@ pub(crate) struct Running {
 }
 
 impl House {
-    /// With [`rules`], and a provider that has been found.
+    /// With [`RULES`], and a provider that has been found.
     pub(crate) async fn open() -> Self {
         Self::open_with(|_| ()).await
     }
@@ -76,7 +82,7 @@ impl House {
         let idp = LyingIdp::start(clock.clone()).await;
         lie(&idp);
         let data = tempfile::tempdir().expect("a directory");
-        let mut settings = settings(&idp.issuer, data.path());
+        let mut settings = settings::settings(data.path(), &registration("corp", &idp.issuer), RULES);
         change(&mut settings);
         let gateway = Running::start(settings.clone(), clock.clone()).await;
         Self { clock, idp, gateway, settings, _data: data }
@@ -148,111 +154,12 @@ fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) ->
     tokio::spawn(future)
 }
 
-/// Every kind of rule, each on a path of its own; what matches none needs somebody signed in.
-fn rules() -> Vec<RuleSettings> {
-    let groups = |names: &[&str]| Access::Only {
-        groups: names.iter().map(|name| (*name).to_owned()).collect(),
-        users: Vec::new(),
-        domains: Vec::new(),
-    };
-    vec![
-        RuleSettings { hosts: vec!["*.open.example.com".into()], access: Access::Public, ..rule(PathMatch::Any) },
-        RuleSettings { access: Access::Public, ..at("/public/") },
-        RuleSettings { access: Access::Public, keep_authorization: true, ..at("/dex/") },
-        RuleSettings { access: Access::Optional, ..at("/maybe/") },
-        RuleSettings { access: groups(&["ml"]), ..at("/ml/") },
-        RuleSettings { access: groups(&["admins"]), ..at("/admins/") },
-        RuleSettings { mint_token: false, keep_authorization: true, ..at("/notebook/") },
-        RuleSettings { audience: Some(vec!["pipelines".into(), "runs".into()]), ..at("/pipeline/") },
-        RuleSettings { preflight_pass: true, ..at("/cors/") },
-    ]
-}
-
 /// A rule for whoever is signed in.
 pub(crate) fn at(path: &str) -> RuleSettings {
-    rule(PathMatch::Prefix(path.into()))
-}
-
-fn rule(path: PathMatch) -> RuleSettings {
-    RuleSettings {
-        hosts: Vec::new(),
-        path,
-        methods: Vec::new(),
-        access: Access::SignedIn,
-        audience: None,
-        mint_token: true,
-        keep_authorization: false,
-        unauthenticated: None,
-        preflight_pass: false,
-    }
+    rule(&format!("{{path: {path}}}"))
 }
 
 /// A provider as the fixture registers us.
 pub(crate) fn provider(id: &str, issuer: &str) -> ProviderSettings {
-    ProviderSettings {
-        id: ProviderId::parse(id).expect("an id"),
-        name: id.to_uppercase(),
-        issuer: issuer.into(),
-        client_id: CLIENT_ID.into(),
-        client_auth: ClientAuth::Basic(SecretText::new(CLIENT_SECRET.into())),
-        scopes: ["openid", "email", "groups", "offline_access"].map(str::to_owned).to_vec(),
-        authorization_url: None,
-        token_url: None,
-        userinfo_url: None,
-        jwks_url: None,
-        redirect_uri: None,
-        form_post: false,
-        algorithms: vec!["RS256".into(), "ES256".into()],
-        identity: IdentitySettings {
-            user_claim: "email".into(),
-            user_prefix: String::new(),
-            groups_claim: "groups".into(),
-            allow_unverified_email: false,
-            admit: Admit { groups: vec!["*".into()], email_domains: vec!["*".into()] },
-        },
-    }
-}
-
-fn settings(issuer: &str, data_dir: &std::path::Path) -> Settings {
-    let any_port: SocketAddr = ([127, 0, 0, 1], 0).into();
-    Settings {
-        public_url: Url::parse(ORIGIN).expect("a URL"),
-        hosts: Vec::new(),
-        listen: Listen { main: any_port, admin: any_port, tls: None },
-        doors: DoorSettings::default(),
-        data_dir: data_dir.into(),
-        providers: vec![provider("corp", issuer)],
-        session: SessionSettings {
-            max_age: Duration::from_hours(24),
-            idle: Duration::from_hours(8),
-            renew_every: Duration::from_mins(15),
-            keys: Vec::new(),
-        },
-        token: TokenSettings {
-            issuer: ORIGIN.into(),
-            audience: vec!["mesh".into()],
-            lifetime: Duration::from_mins(5),
-            header: http::header::AUTHORIZATION,
-            typ: "rc+jwt".into(),
-            keys_dir: None,
-        },
-        headers: vec![
-            (HeaderName::from_static("kubeflow-userid"), IdentityField::User),
-            (HeaderName::from_static("kubeflow-groups"), IdentityField::Groups),
-        ],
-        rules: rules(),
-        unauthenticated: Unauthenticated {
-            navigation: Challenge::Redirect,
-            other: Challenge::Unauthorized,
-            unknown: Challenge::Redirect,
-        },
-        cookie: CookieSettings { name: "countersign".into(), domain: None, secure: true },
-        path_prefix: "/oauth2".into(),
-        check_prefix: "/check".into(),
-        trusted_proxies: Vec::new(),
-        egress: EgressSettings::default(),
-        pages: PageSettings::default(),
-        log: LogSettings { json: false, filter: "info".into() },
-        shutdown: ShutdownSettings { lame_duck: Duration::ZERO, deadline: Duration::from_secs(5) },
-    }
+    settings::provider(&registration(id, issuer))
 }

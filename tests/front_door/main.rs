@@ -5,6 +5,8 @@
 mod grpc_check;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
+#[path = "../support/settings.rs"]
+mod settings;
 
 mod browser;
 mod house;
@@ -13,6 +15,7 @@ mod rc_token;
 
 mod admitted;
 mod both_doors;
+mod corporate;
 mod forward_auth;
 mod grpc;
 mod keys;
@@ -20,6 +23,7 @@ mod providers;
 mod refusals;
 mod renewal;
 mod returning;
+mod rules;
 mod sessions;
 mod sign_in;
 mod sign_in_refused;

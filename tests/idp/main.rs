@@ -2,8 +2,12 @@
 
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
+#[path = "../support/settings.rs"]
+mod settings;
 
+mod diagnosis;
 mod discovery;
+mod groups;
 mod id_token;
 mod keys;
 mod places;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use countersign::clock::SystemClock;
 use countersign::config::EgressSettings;
-use countersign::idp::{AuthorizationRequest, Readiness};
+use countersign::idp::{AuthorizationRequest, Prompt, Readiness};
 use countersign::secret::SecretText;
 use serde_json::json;
 use url::form_urlencoded;
@@ -16,7 +16,7 @@ use crate::rig::{self, Kind, Rig, assert_refused, request};
 #[tokio::test]
 async fn the_authorization_url_carries_everything_once() {
     let rig = Rig::found_with(|settings| settings.form_post = true).await;
-    let request = AuthorizationRequest { prompt_login: true, ..request() };
+    let request = AuthorizationRequest { prompt: Some(Prompt::Login), ..request() };
     let url = rig.provider.authorization_url(&request).expect("found");
     let (place, query) = url.split_once('?').expect("a query");
     assert_eq!(place, format!("{}/auth", rig.idp.issuer));
@@ -34,6 +34,28 @@ async fn the_authorization_url_carries_everything_once() {
         ("response_mode", "form_post"),
     ];
     assert_eq!(pairs, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[tokio::test]
+async fn somebody_else_is_asked_for_in_the_providers_own_words() {
+    for (said, prompt) in [
+        (json!(null), "login"),
+        (json!(["none", "login", "select_account"]), "select_account"),
+        (json!(["none", "login"]), "login"),
+        (json!({"odd": 1}), "login"),
+    ] {
+        let rig = Rig::new().await;
+        rig.idp.lie(|idp| {
+            idp.metadata = Box::new(move |metadata| metadata["prompt_values_supported"] = said.clone());
+        });
+        rig.provider.discover().await.expect("found");
+        let asked = AuthorizationRequest { prompt: Some(Prompt::SomebodyElse), ..request() };
+        let url = rig.provider.authorization_url(&asked).expect("found");
+        assert!(url.ends_with(&format!("&prompt={prompt}")), "{url}");
+        let after_sign_out = AuthorizationRequest { prompt: Some(Prompt::Login), ..request() };
+        assert!(rig.provider.authorization_url(&after_sign_out).expect("found").ends_with("&prompt=login"));
+        assert!(!rig.provider.authorization_url(&request()).expect("found").contains("prompt"));
+    }
 }
 
 #[tokio::test]

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::clock::{Clock, TestClock, UnixTime};
-use countersign::config::{Admit, ClientAuth, EgressSettings, IdentitySettings, ProviderSettings};
-use countersign::identity::ProviderId;
+use countersign::config::{EgressSettings, ProviderSettings};
 use countersign::idp::{AuthorizationRequest, IdpError, Outbound, Provider, SignedIn};
 use countersign::secret::SecretText;
 use serde_json::Value;
 
-use crate::lying_idp::{CLIENT_ID, CLIENT_SECRET, LyingIdp};
+use crate::lying_idp::{LyingIdp, registration};
 
 pub(crate) const CALLBACK: &str = "https://mesh.example.com/oauth2/callback";
 pub(crate) const NONCE: &str = "nonce-of-this-flow";
@@ -84,32 +83,11 @@ impl Rig {
 }
 
 pub(crate) fn request() -> AuthorizationRequest<'static> {
-    AuthorizationRequest { state: "state-of-this-flow", nonce: NONCE, code_challenge: CHALLENGE, prompt_login: false }
+    AuthorizationRequest { state: "state-of-this-flow", nonce: NONCE, code_challenge: CHALLENGE, prompt: None }
 }
 
 pub(crate) fn settings(issuer: &str) -> ProviderSettings {
-    ProviderSettings {
-        id: ProviderId::parse("corp").expect("an id"),
-        name: "Corp".into(),
-        issuer: issuer.into(),
-        client_id: CLIENT_ID.into(),
-        client_auth: ClientAuth::Basic(SecretText::new(CLIENT_SECRET.into())),
-        scopes: ["openid", "email", "groups", "offline_access"].map(str::to_owned).to_vec(),
-        authorization_url: None,
-        token_url: None,
-        userinfo_url: None,
-        jwks_url: None,
-        redirect_uri: None,
-        form_post: false,
-        algorithms: vec!["RS256".into(), "ES256".into()],
-        identity: IdentitySettings {
-            user_claim: "email".into(),
-            user_prefix: String::new(),
-            groups_claim: "groups".into(),
-            allow_unverified_email: false,
-            admit: Admit { groups: vec!["*".into()], email_domains: vec!["*".into()] },
-        },
-    }
+    crate::settings::provider(&registration("corp", issuer))
 }
 
 pub(crate) fn provider(settings: ProviderSettings, egress: &EgressSettings, clock: Arc<dyn Clock>) -> Provider {

@@ -8,6 +8,7 @@ mod backend;
 mod browser;
 mod countersign;
 mod dex;
+mod doctor;
 mod envoy;
 mod house;
 mod oidc_provider;

@@ -43,6 +43,20 @@ pub(crate) const END_SESSION: &str = "/end_session";
 static RSA: LazyLock<RsaKeyPair> = LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).expect("a key"));
 static STRANGERS: LazyLock<RsaKeyPair> = LazyLock::new(|| RsaKeyPair::generate(KeySize::Rsa2048).expect("a key"));
 
+/// The client's side of it, as a gateway's file spells a provider.
+pub(crate) fn registration(id: &str, issuer: &str) -> String {
+    json!({
+        "id": id,
+        "name": id.to_uppercase(),
+        "issuer": issuer,
+        "client_id": CLIENT_ID,
+        "client_secret": CLIENT_SECRET,
+        "scopes": ["openid", "email", "groups", "offline_access"],
+        "algorithms": ["RS256", "ES256"],
+    })
+    .to_string()
+}
+
 /// A running provider; it ends with the value.
 pub(crate) struct LyingIdp {
     /// Its issuer: where it listens, unless [`LyingIdp::start_behind`] named another.

@@ -1,9 +1,9 @@
-//! One identity provider, as the file spells it, and how its claims become an identity.
+//! One identity provider, as the file spells it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Secret;
+use super::{Identity, Secret};
 
 /// One identity provider.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -95,64 +95,4 @@ pub(in crate::config) enum ResponseMode {
     Query,
     /// In the body of a POST.
     FormPost,
-}
-
-/// How claims become an identity, and whom to admit.
-#[derive(Default, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct Identity {
-    /// Who the user is.
-    pub(in crate::config) user: UserSource,
-    /// Which groups the user is in.
-    pub(in crate::config) groups: GroupsSource,
-    /// Whom to admit at all.
-    pub(in crate::config) admit: Admit,
-    /// Whether an e-mail address may be used though the provider does not say `email_verified: true`.
-    pub(in crate::config) allow_unverified_email: bool,
-}
-
-/// Who the user is.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct UserSource {
-    /// The claim that names the user.
-    pub(in crate::config) claim: String,
-    /// Put before it; with several providers it keeps their users apart.
-    pub(in crate::config) prefix: String,
-}
-
-impl Default for UserSource {
-    fn default() -> Self {
-        Self { claim: "email".into(), prefix: String::new() }
-    }
-}
-
-/// Which groups the user is in.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct GroupsSource {
-    /// The claim that lists the groups; a dot descends into an object (`realm_access.roles`).
-    pub(in crate::config) claim: String,
-}
-
-impl Default for GroupsSource {
-    fn default() -> Self {
-        Self { claim: "groups".into() }
-    }
-}
-
-/// Whom to admit.
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub(in crate::config) struct Admit {
-    /// Members of any of these groups; `*` is everyone.
-    pub(in crate::config) groups: Vec<String>,
-    /// E-mail addresses in any of these domains; `*` is every address, and none.
-    pub(in crate::config) email_domains: Vec<String>,
-}
-
-impl Default for Admit {
-    fn default() -> Self {
-        Self { groups: vec!["*".into()], email_domains: vec!["*".into()] }
-    }
 }

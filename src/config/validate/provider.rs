@@ -7,8 +7,8 @@ use super::super::problem::Report;
 use super::super::raw::{self, Raw};
 use super::super::tree::Spot;
 use super::super::variables::Environment;
-use super::super::{Access, Admit, ClientAuth, IdentityField, IdentitySettings, ProviderSettings, RuleSettings};
-use super::{address, missing, secret};
+use super::super::{Access, ClientAuth, IdentityField, IdentitySettings, ProviderSettings, RuleSettings};
+use super::{address, identity, missing, secret};
 use crate::identity::ProviderId;
 use crate::secret::SecretText;
 
@@ -28,7 +28,7 @@ pub(super) fn all(
         report.refuse(at.problem("no identity provider is configured", instead));
     }
     // Judged even where no provider inherits it.
-    identity(&raw.identity, &root.field("identity"), report);
+    identity::settings(&raw.identity, &root.field("identity"), report);
     let mut providers: Vec<ProviderSettings> = Vec::new();
     for (index, raw) in raw.providers.iter().enumerate() {
         let at = at.index(index);
@@ -129,7 +129,7 @@ fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &m
     let token_url = called("token_url", &raw.token_url);
     let userinfo_url = called("userinfo_url", &raw.userinfo_url);
     let jwks_url = called("jwks_url", &raw.jwks_url);
-    let identity = identity(&raw.identity, &at.field("identity"), report);
+    let identity = identity::settings(&raw.identity, &at.field("identity"), report);
     let id = id?;
     Some(ProviderSettings {
         name: raw.name.clone().unwrap_or_else(|| id.to_string()),
@@ -229,45 +229,6 @@ fn algorithms(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) {
     }
 }
 
-fn identity(raw: &raw::Identity, at: &Spot<'_>, report: &mut Report) -> IdentitySettings {
-    let (user, groups) = (at.field("user"), at.field("groups"));
-    for (at, claim) in [(user.field("claim"), &raw.user.claim), (groups.field("claim"), &raw.groups.claim)] {
-        if claim.split('.').any(|part| part.trim().is_empty()) {
-            report.refuse(at.problem(format!("`{claim}` is no claim"), "Write its name, such as `email`."));
-        }
-    }
-    if raw.user.prefix.chars().any(char::is_control) || raw.user.prefix.trim_start() != raw.user.prefix {
-        let what = "it begins with white space or holds a control character, which no header can carry";
-        report.refuse(user.field("prefix").problem(what, "Write printable characters: `corp:`."));
-    }
-    let at = at.field("admit");
-    let at_groups = at.field("groups");
-    if raw.admit.groups.is_empty() {
-        report.refuse(at_groups.problem("nobody would be admitted", "Write groups, or `[\"*\"]` for everybody."));
-    }
-    for (index, _) in raw.admit.groups.iter().enumerate().filter(|(_, group)| group.trim().is_empty()) {
-        report.refuse(at_groups.index(index).problem("it is empty", "Write the name of a group."));
-    }
-    let at_domains = at.field("email_domains");
-    if raw.admit.email_domains.is_empty() {
-        report.refuse(at_domains.problem("nobody would be admitted", "Write domains, or `[\"*\"]` for everybody."));
-    }
-    let domains: Vec<String> = raw.admit.email_domains.iter().map(|domain| domain.to_ascii_lowercase()).collect();
-    for (index, domain) in domains.iter().enumerate().filter(|(_, domain)| *domain != "*") {
-        if !address::is_domain(domain) {
-            let what = format!("`{domain}` is no domain");
-            report.refuse(at_domains.index(index).problem(what, "Write what stands behind the `@`: `example.com`."));
-        }
-    }
-    IdentitySettings {
-        user_claim: raw.user.claim.clone(),
-        user_prefix: raw.user.prefix.clone(),
-        groups_claim: raw.groups.claim.clone(),
-        allow_unverified_email: raw.allow_unverified_email,
-        admit: Admit { groups: raw.admit.groups.clone(), email_domains: domains },
-    }
-}
-
 /// Refuses a provider that could name a user as another one does.
 fn tell_apart(earlier: &[ProviderSettings], provider: &ProviderSettings, at: &Spot<'_>, report: &mut Report) {
     for other in earlier.iter().filter(|other| could_collide(&other.identity, &provider.identity)) {
@@ -275,8 +236,15 @@ fn tell_apart(earlier: &[ProviderSettings], provider: &ProviderSettings, at: &Sp
             "`{}` could name a user exactly as `{}` does, and let one be taken for the other",
             provider.id, other.id
         );
-        let instead = "Give each its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users \
-                       are named by `email`, its own `identity: {admit: {email_domains: […]}}`.";
+        let rewritten =
+            [&other.identity, &provider.identity].iter().any(|settings| !settings.user_transform.is_empty());
+        let instead = if rewritten {
+            "Give each its own `identity: {user: {prefix: …}}`, none the beginning of another: what `transform` makes of \
+             users is not told apart by their `email_domains`."
+        } else {
+            "Give each its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users are named \
+             by `email`, its own `identity: {admit: {email_domains: […]}}`."
+        };
         report.refuse(at.problem(what, instead));
     }
 }
@@ -284,8 +252,9 @@ fn tell_apart(earlier: &[ProviderSettings], provider: &ProviderSettings, at: &Sp
 fn could_collide(one: &IdentitySettings, other: &IdentitySettings) -> bool {
     let (a, b) = (&one.user_prefix, &other.user_prefix);
     let prefixes_differ = !a.starts_with(b.as_str()) && !b.starts_with(a.as_str());
-    // The domains of addresses say something of users only if users are named by their addresses.
-    let by_email = one.user_claim == "email" && other.user_claim == "email" && a == b;
+    // The domains of addresses say something of users only if users are named by their addresses, whole.
+    let by_address = |settings: &IdentitySettings| settings.user_claim == "email" && settings.user_transform.is_empty();
+    let by_email = by_address(one) && by_address(other) && a == b;
     !(prefixes_differ || (by_email && domains_differ(one, other)))
 }
 

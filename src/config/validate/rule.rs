@@ -1,10 +1,10 @@
 //! The rules, and whether each of them can ever match.
 
 use http::{HeaderName, Method};
-use regex::Regex;
 
 use super::super::problem::Report;
 use super::super::raw::{self, Raw};
+use super::super::replacement;
 use super::super::tree::Spot;
 use super::super::{Access, PathMatch, RuleSettings};
 use super::{address, unauthenticated};
@@ -122,12 +122,9 @@ fn prefix(path: &str, at: &Spot<'_>, report: &mut Report) -> Option<PathMatch> {
 }
 
 fn regex(pattern: &str, at: &Spot<'_>, report: &mut Report) -> Option<PathMatch> {
-    // Alone first: `a)|(b` must not become good by what is put around it.
-    match Regex::new(pattern).and_then(|_| Regex::new(&format!(r"\A(?:{pattern})\z"))) {
+    match replacement::whole(pattern) {
         Ok(regex) => Some(PathMatch::Regex(regex)),
-        Err(error) => {
-            let error = error.to_string();
-            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ");
+        Err(reason) => {
             let what = format!("`{pattern}` is no regular expression: {reason}");
             report.refuse(at.problem(what, "Write one for the whole path: `/api/v[12]/.*`."));
             None

@@ -218,8 +218,8 @@ async fn countersign_and_this_provider_agree() {
         redirect_uri: Url::parse(CALLBACK).expect("a URL"),
     };
     let public_url = Url::parse("http://127.0.0.1:8080").expect("a URL");
-    let settings = crate::dev::settings::demonstration(public_url, issuer.clone(), &client, "/nowhere".as_ref())
-        .expect("settings");
+    let settings =
+        crate::dev::settings::demonstration(&public_url, &issuer, &client, "/nowhere".as_ref()).expect("settings");
     let entropy = Arc::new(TestEntropy::default());
     let idp =
         DevIdp::new(issuer.clone(), client, crate::dev::users(), Arc::clone(&clock), entropy).expect("a provider");
@@ -230,7 +230,7 @@ async fn countersign_and_this_provider_agree() {
     let provider = Provider::new(settings.providers[0].clone(), CALLBACK.into(), outbound, clock);
     provider.discover().await.expect("it is found");
     assert_eq!(provider.origins(), [&*issuer]);
-    let request = AuthorizationRequest { state: "xyz", nonce: "n-0S6", code_challenge: CHALLENGE, prompt_login: false };
+    let request = AuthorizationRequest { state: "xyz", nonce: "n-0S6", code_challenge: CHALLENGE, prompt: None };
     let url = provider.authorization_url(&request).expect("it is found");
     let browser =
         reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().expect("a browser");

@@ -48,6 +48,7 @@ async fn an_error_says_who_can_mend_it() {
         hint: "Wait a minute, then try again.",
         request_id: "5c0f8a2e",
         retry: Some("/oauth2/start?rd=%2F"),
+        retry_label: "Try again",
     };
     insta::assert_snapshot!(text(pages().render(StatusCode::SERVICE_UNAVAILABLE, error, NONCE)).await, @"
     Sign-in is not possible right now
@@ -130,6 +131,7 @@ async fn hostile_text_stays_text() {
             hint: evil,
             request_id: evil,
             retry: Some("/\\e"),
+            retry_label: evil,
         },
     ] {
         let html = html(pages.render(StatusCode::OK, page, NONCE)).await;

@@ -1,21 +1,23 @@
 use serde_json::json;
 
 use super::*;
-use crate::config::Admit;
+use crate::config::for_tests::provider;
+use crate::identity::GroupName;
 
 fn settings(user_claim: &str, groups_claim: &str) -> IdentitySettings {
-    IdentitySettings {
-        user_claim: user_claim.into(),
-        user_prefix: String::new(),
-        groups_claim: groups_claim.into(),
-        allow_unverified_email: false,
-        admit: Admit { groups: vec!["*".into()], email_domains: vec!["*".into()] },
-    }
+    read(&format!("{{user: {{claim: '{user_claim}'}}, groups: {{claim: '{groups_claim}'}}}}"))
+}
+
+/// As the file spells them.
+fn read(identity: &str) -> IdentitySettings {
+    let issuer = "http://127.0.0.1:1";
+    provider(&format!("{{id: corp, issuer: '{issuer}', client_id: c, client_auth: none, identity: {identity}}}"))
+        .identity
 }
 
 fn claims(id_token: Value, userinfo: Value) -> Claims {
     let map = |value| serde_json::from_value(value).expect("an object");
-    Claims { id_token: map(id_token), userinfo: map(userinfo) }
+    Claims { id_token: map(id_token), userinfo: map(userinfo), graph_groups: None }
 }
 
 fn judged(id_token: Value, userinfo: Value, settings: &IdentitySettings) -> Result<Identity, String> {
@@ -127,4 +129,63 @@ fn userinfo_is_wanted_only_for_what_is_missing() {
     ] {
         assert!(claims(lacking.clone(), json!({})).want_userinfo(&settings("email", "groups")), "{lacking}");
     }
+}
+
+#[test]
+fn a_user_is_transformed_then_put_into_lower_case_then_prefixed() {
+    let user = |identity: &str, name: &str| {
+        judged(json!({"name": name}), json!({}), &read(identity)).map(|identity| identity.user.to_string())
+    };
+    let all = "{user: {claim: name, transform: [{regex: '([^@]+)@example\\.com', replace: '$1'}, {regex: 'svc-.*', \
+               replace: ''}], lower_case: true, prefix: 'Corp:'}}";
+    assert_eq!(user(all, "Ann@example.com"), Ok("Corp:ann".into()));
+    assert_eq!(user(all, "Ann@example.com.evil.example"), Ok("Corp:ann@example.com.evil.example".into()));
+    assert_eq!(user(all, "\u{212a}im"), Ok("Corp:\u{212a}im".into()), "the Kelvin sign is nobody's k");
+    let reason = user(all, "svc-backup").expect_err("refused");
+    assert!(reason.contains("claim `name`") && reason.contains("`identity.user.transform`"), "{reason}");
+    assert!(reason.contains("it is empty"), "{reason}");
+    for broken in ["a\\tb", " $1", "$1 ", "\\u0000"] {
+        let identity = format!("{{user: {{claim: name, transform: [{{regex: '(.*)', replace: \"{broken}\"}}]}}}}");
+        assert!(user(&identity, "ann").expect_err("refused").contains("surrounding white space"), "{broken:?}");
+    }
+    let large = format!("{{user: {{claim: name, transform: [{{regex: '(.*)', replace: '{}'}}]}}}}", "$1".repeat(200));
+    assert!(user(&large, "ann").expect_err("refused").contains("longer than 320 bytes"));
+    assert_eq!(user("{user: {claim: name}}", "Ann"), Ok("Ann".into()), "by default two cases are two users");
+}
+
+#[test]
+fn an_address_is_verified_before_it_is_transformed() {
+    let by_part = read("{user: {transform: [{regex: '(.*)@.*', replace: '$1'}]}}");
+    let said = |verified: bool| json!({"email": "Ann@Example.com", "email_verified": verified});
+    let identity = judged(said(true), json!({}), &by_part).expect("an identity");
+    assert_eq!(
+        (identity.user.as_str(), identity.email.map(|email| email.to_string())),
+        ("Ann", Some("Ann@Example.com".into()))
+    );
+    assert!(judged(said(false), json!({}), &by_part).is_err());
+}
+
+#[test]
+fn groups_are_chosen_by_the_providers_names_then_renamed_then_prefixed() {
+    let groups = |identity: &str, said: Value| {
+        let identity =
+            judged(json!({"email": "a@b", "email_verified": true, "groups": said}), json!({}), &read(identity));
+        identity.map(|identity| identity.groups.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let ldap = "{groups: {only: ['cn=*,ou=mesh,dc=example,dc=com'], rename: [{regex: 'cn=([^,]+),.*', replace: '$1'}], \
+                prefix: 'ldap:'}}";
+    let said = json!(["cn=ml,ou=mesh,dc=example,dc=com", "cn=wifi,ou=other,dc=example,dc=com", "ml"]);
+    assert_eq!(groups(ldap, said), Ok(vec!["ldap:ml".into()]));
+    let entra =
+        "{groups: {rename: [{regex: 8f14, replace: ml}, {regex: c9f0, replace: ml}, {regex: '.*', replace: ''}]}}";
+    assert_eq!(groups(entra, json!(["8f14", "c9f0", "8f140"])), Ok(vec!["ml".into()]), "each once, the rest left out");
+    assert_eq!(groups("{groups: {only: [ml]}}", json!("ml")), Ok(vec!["ml".into()]));
+    // What is left out does not count, however much of it there is.
+    let flood: Vec<String> = (0..2_500).map(|n| format!("g-{n:060}")).chain(["keep".into()]).collect();
+    assert_eq!(groups("{groups: {only: [keep]}}", json!(flood)), Ok(vec!["keep".into()]));
+    let reason = groups("{}", json!(flood)).expect_err("refused");
+    assert!(reason.contains("`identity.groups.only`"), "{reason}");
+    let long = json!([format!("keep{}", "x".repeat(5_000))]);
+    assert!(groups("{groups: {only: [none]}}", long).expect_err("refused").contains("longer than 4096 bytes"));
+    assert!(groups("{groups: {prefix: 'x'}}", json!([""])).expect_err("refused").contains("it is empty"));
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use tracing::warn;
 
 use super::Provider;
+use crate::config::Overage;
 use crate::identity::{Identity, ProviderTokens};
 use crate::idp::claims::Claims;
 use crate::idp::id_token::{self, Expected, Occasion};
@@ -13,7 +14,7 @@ use crate::idp::keys::Verifier;
 use crate::idp::metadata::Endpoints;
 use crate::idp::token_endpoint::{Granted, TokenEndpoint};
 use crate::idp::trouble::Trouble;
-use crate::idp::{IdpError, SignedIn, userinfo};
+use crate::idp::{IdpError, SignedIn, graph, userinfo};
 use crate::secret::SecretText;
 
 /// When to renew again after the identity could not be read anew.
@@ -46,8 +47,9 @@ impl Provider {
     /// Exchanges the refresh token and reads the identity of `known` anew (OIDC Core section 12). Without an ID token
     /// in the answer userinfo says who it is; without that endpoint too, the identity stays as it is known.
     ///
-    /// If the provider goes away after it has granted new tokens, they are returned with the identity as it is known,
-    /// to end in a minute: the old refresh token may be spent, and the next renewal must have the new one.
+    /// If the provider goes away after it has granted new tokens, or says of the person what cannot be believed, they are
+    /// returned with the identity as it is known, to end in a minute: the old refresh token may be spent, and the next
+    /// renewal must have the new one.
     ///
     /// # Errors
     /// As [`IdpError`] tells; [`IdpError::ChangedUser`] if it answers for somebody else than `known`.
@@ -107,11 +109,32 @@ impl Provider {
         claims: Map<String, Value>,
     ) -> Result<(Identity, Option<String>), Trouble> {
         let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let mut claims = Claims { id_token: claims, userinfo: Map::new() };
+        let mut claims = Claims { id_token: claims, ..Claims::default() };
         if claims.want_userinfo(&self.settings.identity) {
             claims.userinfo = self.userinfo(endpoints, &granted.access_token, &subject).await?;
         }
-        let identity = claims.identity(&subject, self.id(), &self.settings.identity)?;
+        self.judged(claims, granted, &subject).await
+    }
+
+    /// Who the claims say it is, with the groups from elsewhere if they are too many.
+    async fn judged(
+        &self,
+        mut claims: Claims,
+        granted: &Granted,
+        subject: &str,
+    ) -> Result<(Identity, Option<String>), Trouble> {
+        let settings = &self.settings.identity;
+        if claims.lack_groups_for_their_number(settings) {
+            match &settings.groups_overage {
+                Overage::Graph(graph) => {
+                    let groups = graph::groups(graph, &granted.access_token, &self.outbound).await?;
+                    claims.graph_groups = Some(groups);
+                }
+                Overage::Ignore => warn!(provider = %self.id(), subject, "in too many groups: signed in without any"),
+                Overage::Refuse => {}
+            }
+        }
+        let identity = claims.identity(subject, self.id(), settings)?;
         Ok((identity, claims.provider_sid()?))
     }
 
@@ -134,12 +157,19 @@ impl Provider {
                 let id_token = granted.id_token.clone().unwrap_or_else(|| tokens.id_token.clone());
                 Ok(self.with_tokens(identity, sid, granted, id_token))
             }
-            Err(Trouble::Unreachable(reason)) => {
-                warn!(provider = %self.id(), reason, "identity not read anew, the provider went away; soon again");
+            // It has granted, and the old refresh token may be spent: whatever is wrong with the rest, for now the new one
+            // must not be lost. What it says of the person is not believed.
+            Err(
+                Trouble::Unreachable(reason)
+                | Trouble::Misbehaved(reason)
+                | Trouble::Misconfigured(reason)
+                | Trouble::GrantRefused(reason),
+            ) => {
+                warn!(provider = %self.id(), reason, "identity not read anew after a renewal of the tokens; soon again");
                 let granted = Granted { expires_in: Some(SOON), ..granted };
                 Ok(self.with_tokens(known.clone(), None, granted, tokens.id_token.clone()))
             }
-            Err(trouble) => Err(trouble),
+            Err(trouble @ (Trouble::ChangedUser(_) | Trouble::UnusableIdentity(_))) => Err(trouble),
         }
     }
 
@@ -167,8 +197,8 @@ impl Provider {
             return Ok((known.clone(), None));
         }
         let userinfo = self.userinfo(endpoints, &granted.access_token, subject).await?;
-        let claims = Claims { id_token: Map::new(), userinfo };
-        let mut identity = claims.identity(subject, self.id(), &self.settings.identity)?;
+        let claims = Claims { userinfo, ..Claims::default() };
+        let (mut identity, _) = self.judged(claims, granted, subject).await?;
         keep_sign_in_facts(&mut identity, known);
         Ok((identity, None))
     }

@@ -1,0 +1,303 @@
+//! What stands between the parts: sidecars, mTLS, network policies, routes, idle connections, sockets that stay open.
+
+use serde_json::Value;
+
+use super::Finding;
+use super::manifests::{Manifests, Object, list, text, texts};
+use super::workload::{Ours, has_sidecar, pod_labels, selects};
+use crate::config::Settings;
+
+/// Where Istio's own parts are, unless the mesh was moved.
+const ROOT: &str = "istio-system";
+
+/// How long an idle connection is kept here; a gateway must let go of it before.
+const OUR_IDLE_SECONDS: f64 = 60.0;
+
+pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
+    for workload in ours.workloads.iter().filter(|workload| has_sidecar(workload, manifests)) {
+        findings.extend(sidecar_in_the_way(settings, workload));
+        findings.extend(keys_behind_mtls(workload, manifests));
+    }
+    findings.extend(ways_around_the_gateway(manifests));
+    findings.extend(kept_out(manifests, ours));
+    findings.extend(sign_in_not_routed(settings, manifests, ours));
+    findings.extend(unknown_hosts(settings, manifests, ours));
+    findings.extend(idle_connections(manifests, ours));
+    findings.extend(filters(manifests));
+    findings.extend(endless_sockets(manifests));
+}
+
+fn sidecar_in_the_way(settings: &Settings, workload: &Object) -> Option<Finding> {
+    let https = settings.providers.iter().find(|provider| provider.issuer.starts_with("https://"))?;
+    let excluded =
+        text(workload.at("/spec/template/metadata/annotations"), "/traffic.sidecar.istio.io~1excludeOutboundPorts");
+    if excluded.split(',').any(|port| port.trim() == "443") {
+        return None;
+    }
+    let place = workload.place("spec.template.metadata.annotations");
+    Some(
+        Finding::fault("sidecar-blocks-443", place, format!("the sidecar stands between us and {}", https.issuer))
+            .because("Where the mesh lets out registered hosts only, or the proxy starts later than we do, nobody can sign in.")
+            .change("traffic.sidecar.istio.io/excludeOutboundPorts: \"443\"\n(or no sidecar at all: label sidecar.istio.io/inject: \"false\")"),
+    )
+}
+
+fn keys_behind_mtls(workload: &Object, manifests: &Manifests) -> Option<Finding> {
+    let strict = manifests.of_kind("PeerAuthentication").find(|policy| {
+        (policy.namespace == workload.namespace || policy.namespace == ROOT)
+            && selects(policy.at("/spec/selector/matchLabels"), pod_labels(workload))
+            && text(&policy.value, "/spec/mtls/mode") == "STRICT"
+    })?;
+    let is_open = manifests.of_kind("PeerAuthentication").any(|policy| {
+        let ports = policy.at("/spec/portLevelMtls").as_object();
+        policy.namespace == workload.namespace
+            && ports.is_some_and(|ports| ports.values().any(|port| text(port, "/mode") != "STRICT"))
+    });
+    (!is_open).then(|| {
+        Finding::fault(
+            "strict-mtls-keys",
+            strict.place("spec.mtls.mode"),
+            "istiod cannot fetch our keys: it speaks no mTLS",
+        )
+        .because("Without them every token is refused, and with the tokens every request.")
+        .change("portLevelMtls: {9000: {mode: PERMISSIVE}}, for our pods; or no sidecar there")
+    })
+}
+
+fn ways_around_the_gateway(manifests: &Manifests) -> Vec<Finding> {
+    const WHY: &str = "A pod may call another one directly, past the gateway, with identity headers of its own choice.";
+    const CHANGE: &str = "kind: PeerAuthentication, in the root namespace: spec: {mtls: {mode: STRICT}}\n(and policies that let the gateway in, alone)";
+    let open = manifests.of_kind("PeerAuthentication").filter(|policy| {
+        policy.at("/spec/selector").is_null()
+            && matches!(text(&policy.value, "/spec/mtls/mode"), "PERMISSIVE" | "DISABLE")
+    });
+    let mut findings: Vec<Finding> = open
+        .map(|policy| {
+            let mode = text(&policy.value, "/spec/mtls/mode");
+            Finding::fault("mtls-not-strict", policy.place("spec.mtls.mode"), format!("mTLS is {mode}"))
+                .because(WHY)
+                .change(CHANGE)
+        })
+        .collect();
+    let is_strict = manifests
+        .of_kind("PeerAuthentication")
+        .any(|policy| policy.at("/spec/selector").is_null() && text(&policy.value, "/spec/mtls/mode") == "STRICT");
+    if let (Some(object), true, false) =
+        (manifests.of_kind("AuthorizationPolicy").next(), findings.is_empty(), is_strict)
+    {
+        findings.push(
+            Finding::warning(
+                "mtls-not-said",
+                object.place(""),
+                "no PeerAuthentication demands mTLS: Istio's default is PERMISSIVE",
+            )
+            .because(WHY)
+            .change(CHANGE),
+        );
+    }
+    findings
+}
+
+fn kept_out(manifests: &Manifests, ours: &Ours<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for workload in &ours.workloads {
+        let policies: Vec<&Object> = manifests
+            .of_kind("NetworkPolicy")
+            .filter(|policy| {
+                policy.namespace == workload.namespace
+                    && matches(policy.at("/spec/podSelector"), pod_labels(workload))
+                    && (policy.at("/spec/policyTypes").is_null()
+                        || texts(policy.at("/spec/policyTypes")).contains(&"Ingress"))
+            })
+            .collect();
+        let Some(first) = policies.first() else { continue };
+        for (who, labels, why) in [
+            (
+                "the ingress gateway",
+                ["istio", "ingressgateway", "app", "istio-ingressgateway"],
+                "Every check fails, and with it every request.",
+            ),
+            (
+                "istiod",
+                ["app", "istiod", "istio", "pilot"],
+                "It cannot fetch our keys: every token is refused, and with the tokens every request.",
+            ),
+        ] {
+            let labels = serde_json::json!({labels[0]: labels[1], labels[2]: labels[3]});
+            let admitted =
+                policies.iter().flat_map(|policy| policy.list("/spec/ingress")).any(|rule| admits(rule, &labels));
+            if !admitted {
+                findings.push(
+                    Finding::fault("network-policy", first.place("spec.ingress"), format!("{who} is kept out"))
+                        .because(why)
+                        .change(format!(
+                            "- from: [{{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {ROOT}}}}}, \
+                             podSelector: {{matchLabels: {{app: {}}}}}}}]",
+                            labels["app"].as_str().unwrap_or_default()
+                        )),
+                );
+            }
+        }
+    }
+    findings
+}
+
+/// Whether a rule of a NetworkPolicy lets a pod of the root namespace in.
+fn admits(rule: &Value, labels: &Value) -> bool {
+    let from = list(&rule["from"]);
+    let ports = list(&rule["ports"]);
+    // A rule for the admin port alone lets nobody to the main one.
+    let is_main = ports.is_empty() || ports.iter().any(|port| port["port"] != "admin" && port["port"] != 9001);
+    let namespace = serde_json::json!({"kubernetes.io/metadata.name": ROOT});
+    is_main
+        && (from.is_empty()
+            || from.iter().any(|peer| {
+                peer.get("ipBlock").is_some()
+                    || (peer.get("namespaceSelector").is_some_and(|it| matches(it, &namespace))
+                        && peer.get("podSelector").is_none_or(|it| matches(it, labels)))
+            }))
+}
+
+/// Whether a label selector (`matchLabels`, `matchExpressions`) covers labels.
+fn matches(selector: &Value, labels: &Value) -> bool {
+    let expressions = list(&selector["matchExpressions"]).iter().all(|expression| {
+        let value = labels[text(expression, "/key")].as_str();
+        let values = texts(&expression["values"]);
+        match text(expression, "/operator") {
+            "In" => value.is_some_and(|value| values.contains(&value)),
+            "NotIn" => value.is_none_or(|value| !values.contains(&value)),
+            "Exists" => value.is_some(),
+            _ => value.is_none(),
+        }
+    });
+    expressions && selects(&selector["matchLabels"], labels)
+}
+
+/// The VirtualServices that send something to us.
+fn routes<'m>(manifests: &'m Manifests, ours: &'m Ours<'_>) -> impl Iterator<Item = (&'m Object, &'m Value)> {
+    manifests
+        .of_kind("VirtualService")
+        .flat_map(|service| service.list("/spec/http").iter().map(move |route| (service, route)))
+        .filter(|(_, route)| list(&route["route"]).iter().any(|to| ours.is_host(text(to, "/destination/host"))))
+}
+
+fn sign_in_not_routed(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>) -> Option<Finding> {
+    let start = format!("{}/start", settings.path_prefix);
+    let leads_there = |route: &Value| {
+        let matches = list(&route["match"]);
+        matches.is_empty()
+            || matches.iter().any(|it| {
+                start.starts_with(text(it, "/uri/prefix")) && it.pointer("/uri/prefix").is_some()
+                    || it.pointer("/uri").is_none()
+                    || text(it, "/uri/exact") == start
+            })
+    };
+    let mut gateways = manifests.of_kind("VirtualService").chain(manifests.of_kind("HTTPRoute")).peekable();
+    let first = gateways.peek().copied()?;
+    let is_http_route =
+        manifests.of_kind("HTTPRoute").any(|route| route.value.to_string().contains(&settings.path_prefix));
+    if is_http_route || routes(manifests, ours).any(|(_, route)| leads_there(route)) {
+        return None;
+    }
+    Some(
+        Finding::fault("sign-in-not-routed", first.place("spec.http"), format!("{start} does not lead to Countersign"))
+            .because("Whoever is to sign in meets a 404.")
+            .change(format!("- match: [{{uri: {{prefix: {}/}}}}]\n  route: [{{destination: {{host: countersign.countersign.svc.cluster.local, port: {{number: 9000}}}}}}]", settings.path_prefix)),
+    )
+}
+
+/// Hosts at which people begin to sign in and to which they cannot return.
+fn unknown_hosts(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>) -> Vec<Finding> {
+    let known: Vec<&str> =
+        std::iter::once(&settings.public_url).chain(&settings.hosts).filter_map(url::Url::host_str).collect();
+    let mut findings = Vec::new();
+    for (service, _) in routes(manifests, ours) {
+        for host in texts(service.at("/spec/hosts")) {
+            let is_inside = host == "*" || host.starts_with("*.") || host.contains(".svc");
+            if !is_inside && !known.contains(&host) {
+                let what = format!("people come to {host}, which is neither public_url nor among hosts");
+                let shared = settings.cookie.domain.is_some();
+                let change = if shared {
+                    format!("hosts: [https://{host}]")
+                } else {
+                    format!("hosts: [https://{host}]\ncookie: {{domain: …}}: the domain that both have in common")
+                };
+                findings.push(
+                    Finding::fault("host-unknown", service.place("spec.hosts"), what)
+                        .because("The session's cookie is for another host: they sign in, come back, and are asked to sign in.")
+                        .change(change),
+                );
+            }
+        }
+    }
+    findings.dedup();
+    findings
+}
+
+fn idle_connections(manifests: &Manifests, ours: &Ours<'_>) -> Option<Finding> {
+    let workload = ours.workloads.first()?;
+    let lets_go = manifests.of_kind("DestinationRule").any(|rule| {
+        let idle = text(&rule.value, "/spec/trafficPolicy/connectionPool/http/idleTimeout");
+        let seconds = humantime::parse_duration(idle).map_or(f64::INFINITY, |idle| idle.as_secs_f64());
+        ours.is_host(text(&rule.value, "/spec/host")) && seconds < OUR_IDLE_SECONDS
+    });
+    (!lets_go).then(|| {
+        Finding::warning("idle-timeout", workload.place(""), "the gateway keeps idle connections to us for an hour")
+            .because("We close them after 60 s: now and then a check meets one that is just being closed, and a request fails.")
+            .change("kind: DestinationRule, for our host: trafficPolicy: {connectionPool: {http: {idleTimeout: 30s}}}")
+    })
+}
+
+fn filters(manifests: &Manifests) -> Vec<Finding> {
+    const OLD: &str = "envoy.http_connection_manager";
+    let mut findings = Vec::new();
+    for filter in manifests.of_kind("EnvoyFilter") {
+        for (index, patch) in filter.list("/spec/configPatches").iter().enumerate() {
+            let place = |field: &str| filter.place(&format!("spec.configPatches[{index}].{field}"));
+            if text(patch, "/match/listener/filterChain/filter/name") == OLD {
+                findings.push(
+                    Finding::fault(
+                        "filter-matches-nothing",
+                        place("match"),
+                        format!("the filter name {OLD} matches nothing since Istio 1.19"),
+                    )
+                    .because("The patch is not applied and nobody says so: requests pass without being asked about.")
+                    .change("name: envoy.filters.network.http_connection_manager"),
+                );
+            }
+            if patch.pointer("/patch/value/typed_config/failure_mode_allow") == Some(&Value::Bool(true)) {
+                findings.push(
+                    Finding::fault(
+                        "provider-fail-open",
+                        place("patch.value.typed_config.failure_mode_allow"),
+                        "requests pass when Countersign cannot be asked",
+                    )
+                    .because(
+                        "Whoever makes us slow is let in, and what a client forged of its identity is not removed.",
+                    )
+                    .change("failure_mode_allow: false"),
+                );
+            }
+        }
+    }
+    findings
+}
+
+fn endless_sockets(manifests: &Manifests) -> Option<Finding> {
+    let policy =
+        manifests.of_kind("AuthorizationPolicy").find(|policy| text(&policy.value, "/spec/action") == "CUSTOM")?;
+    let is_bounded = manifests.of_kind("EnvoyFilter").any(|filter| {
+        let text = filter.value.to_string();
+        text.contains("max_stream_duration") || text.contains("maxStreamDuration")
+    });
+    (!is_bounded).then(|| {
+        Finding::warning("sockets-unbounded", policy.place(""), "nothing bounds how long a WebSocket stays open")
+            .because(
+                "A gateway asks once, at the handshake: a sign-out, a lost group or the end of the session do not close it. \
+                 It ends when one of its two ends wants it to.",
+            )
+            .change(
+                "An EnvoyFilter at the gateway, NETWORK_FILTER, MERGE:\ncommon_http_protocol_options: {max_stream_duration: 3600s}",
+            )
+    })
+}

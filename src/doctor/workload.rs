@@ -1,0 +1,140 @@
+//! Countersign's own pods and Services among the manifests, and whether what they keep is kept.
+
+use serde_json::Value;
+
+use super::Finding;
+use super::manifests::{Manifests, Object, list, text};
+use crate::config::Settings;
+
+/// What is ours among the manifests: pods that run an image called `countersign`, and the Services that select them.
+pub(super) struct Ours<'m> {
+    pub(super) workloads: Vec<&'m Object>,
+    services: Vec<&'m Object>,
+}
+
+const POD: &str = "/spec/template";
+
+impl<'m> Ours<'m> {
+    pub(super) fn find(manifests: &'m Manifests) -> Self {
+        let kinds = ["StatefulSet", "Deployment", "DaemonSet"];
+        let workloads: Vec<&Object> = kinds
+            .into_iter()
+            .flat_map(|kind| manifests.of_kind(kind))
+            .filter(|workload| containers(workload).any(runs_countersign))
+            .collect();
+        let services = manifests.of_kind("Service");
+        let services = services
+            .filter(|service| {
+                let selected = service.at("/spec/selector");
+                workloads.iter().any(|it| it.namespace == service.namespace && selects(selected, pod_labels(it)))
+            })
+            .collect();
+        Self { workloads, services }
+    }
+
+    /// Whether a host name of the cluster is that of a Service of ours. Where no Service is among the manifests, its
+    /// name decides.
+    pub(super) fn is_host(&self, host: &str) -> bool {
+        let mut parts = host.split('.');
+        let (name, namespace) = (parts.next().unwrap_or_default(), parts.next());
+        if self.services.is_empty() {
+            return name.contains("countersign");
+        }
+        self.services.iter().any(|service| service.name == name && namespace.is_none_or(|it| it == service.namespace))
+    }
+
+    /// The ports of the Service of that host; none if it is not among the manifests.
+    pub(super) fn ports_of(&self, host: &str) -> Option<Vec<u64>> {
+        let name = host.split('.').next().unwrap_or_default();
+        let service = self.services.iter().find(|service| service.name == name)?;
+        Some(service.list("/spec/ports").iter().filter_map(|port| port["port"].as_u64()).collect())
+    }
+
+    /// The namespaces in which our pods are.
+    pub(super) fn is_namespace(&self, namespace: &str) -> bool {
+        self.workloads.iter().any(|workload| workload.namespace == namespace)
+    }
+}
+
+/// The labels of a workload's pods.
+pub(super) fn pod_labels(workload: &Object) -> &Value {
+    workload.at(&format!("{POD}/metadata/labels")[..])
+}
+
+/// Whether a map of labels selects those labels; an empty one selects everything.
+pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
+    let Some(selector) = selector.as_object() else { return true };
+    selector.iter().all(|(name, value)| labels.get(name) == Some(value))
+}
+
+/// Whether Istio puts a proxy into a workload's pods.
+pub(super) fn has_sidecar(workload: &Object, manifests: &Manifests) -> bool {
+    const SWITCH: &str = "sidecar.istio.io/inject";
+    for kind in ["labels", "annotations"] {
+        match workload.at(&format!("{POD}/metadata/{kind}"))[SWITCH].as_str() {
+            Some("true") => return true,
+            Some("false") => return false,
+            _ => {}
+        }
+    }
+    let namespace = manifests.of_kind("Namespace").find(|namespace| namespace.name == workload.namespace);
+    namespace.is_some_and(|namespace| {
+        let labels = namespace.at("/metadata/labels");
+        labels["istio-injection"] == "enabled" || labels.get("istio.io/rev").is_some()
+    })
+}
+
+pub(super) fn look(settings: &Settings, _: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
+    for workload in &ours.workloads {
+        let replicas = workload.at("/spec/replicas").as_u64().unwrap_or(1);
+        if replicas > 1 {
+            let what = format!("{replicas} replicas, though the session store is embedded in each of them");
+            findings.push(
+                Finding::fault("replicas-embedded-store", workload.place("spec.replicas"), what)
+                    .because("Each replica knows its own sessions only: people are signed out at every other request.")
+                    .change("replicas: 1"),
+            );
+        }
+        findings.extend(data_not_kept(settings, workload));
+    }
+}
+
+fn data_not_kept(settings: &Settings, workload: &Object) -> Option<Finding> {
+    let data_dir = &settings.data_dir;
+    let container = containers(workload).find(|container| runs_countersign(container))?;
+    let mounts = list(&container["volumeMounts"]).iter();
+    let holding = mounts.filter(|mount| data_dir.starts_with(text(mount, "/mountPath")));
+    let volume = holding.max_by_key(|mount| text(mount, "/mountPath").len()).map(|mount| text(mount, "/name"));
+    let is_claimed = volume.is_some_and(|name| {
+        let templates = workload.list("/spec/volumeClaimTemplates").iter();
+        let mut templates = templates.map(|template| text(template, "/metadata/name"));
+        let mut volumes = workload.list(&format!("{POD}/spec/volumes")).iter();
+        templates.any(|template| template == name)
+            || volumes.any(|it| text(it, "/name") == name && it.get("persistentVolumeClaim").is_some())
+    });
+    if is_claimed {
+        return None;
+    }
+    let what = format!("data_dir {} is on no volume that outlives the pod", data_dir.display());
+    Some(
+        Finding::fault("data-not-kept", workload.place("volumeMounts"), what)
+            .because(
+                "With the pod go all sessions, and the keys that sign tokens: until istiod has fetched the new ones, \
+                 every request is refused.",
+            )
+            .change(format!(
+                "volumeMounts: [{{name: data, mountPath: {}}}], with a volumeClaimTemplate `data`",
+                data_dir.display()
+            )),
+    )
+}
+
+fn containers(workload: &Object) -> impl Iterator<Item = &Value> {
+    workload.list("/spec/template/spec/containers").iter()
+}
+
+fn runs_countersign(container: &Value) -> bool {
+    let image = text(container, "/image");
+    let name = image.rsplit('/').next().unwrap_or_default();
+    name.split([':', '@']).next().is_some_and(|name| name.contains("countersign"))
+}

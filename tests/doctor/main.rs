@@ -1,0 +1,275 @@
+//! `countersign doctor`, over a set-up in which nothing is wrong, and over the same with one fault planted in it.
+
+use std::io::Write as _;
+use std::process::{Command, Output, Stdio};
+
+const CONFIG: &str = "tests/doctor/countersign.yaml";
+const GOOD: &str = include_str!("good.yaml");
+
+/// A fault: what is planted (each old text is there once, and becomes the new one), and how the finding is called.
+struct Fault {
+    code: &'static str,
+    planted: &'static [(&'static str, &'static str)],
+    /// What the finding must say, besides.
+    says: &'static str,
+}
+
+const FAULTS: &[Fault] = &[
+    Fault { code: "provider-timeout", planted: &[("          timeout: 2s\n", "")], says: "600 s" },
+    Fault { code: "provider-fail-open", planted: &[("failOpen: false", "failOpen: true")], says: "failOpen: false" },
+    Fault {
+        code: "provider-path-prefix",
+        planted: &[("pathPrefix: /check", "pathPrefix: /auth")],
+        says: "pathPrefix: /check",
+    },
+    Fault { code: "provider-status-on-error", planted: &[("          statusOnError: \"503\"\n", "")], says: "403" },
+    Fault { code: "provider-port", planted: &[("          port: 9000", "          port: 80")], says: "port: 9000" },
+    Fault {
+        code: "provider-header-in-check",
+        planted: &[("            - cookie\n            - accept\n", "            - accept\n")],
+        says: "lacks cookie",
+    },
+    Fault {
+        code: "provider-header-in-check",
+        planted: &[("            - sec-fetch-*\n", "")],
+        says: "lacks sec-fetch-mode, sec-fetch-dest",
+    },
+    Fault {
+        code: "provider-upgrade-in-check",
+        planted: &[("            - origin\n", "            - origin\n            - Upgrade\n")],
+        says: "WebSocket",
+    },
+    Fault {
+        code: "provider-header-upstream",
+        planted: &[("            - kubeflow-groups\n", "")],
+        says: "headersToUpstreamOnAllow lacks kubeflow-groups",
+    },
+    Fault {
+        code: "provider-header-on-deny",
+        planted: &[("            - set-cookie\n", "")],
+        says: "headersToDownstreamOnDeny lacks set-cookie",
+    },
+    Fault {
+        code: "provider-absent",
+        planted: &[("service: countersign.countersign.svc", "service: oauth2-proxy.oauth2-proxy.svc")],
+        says: "no provider leads to Countersign",
+    },
+    Fault {
+        code: "provider-name",
+        planted: &[("provider: {name: countersign}", "provider: {name: oauth2-proxy}")],
+        says: "knows no provider `oauth2-proxy`, only countersign",
+    },
+    Fault {
+        code: "policy-skips-bearer",
+        planted: &[(
+            "    - {}\n",
+            "    - when:\n        - {key: 'request.headers[authorization]', notValues: ['*']}\n",
+        )],
+        says: "past Countersign",
+    },
+    Fault {
+        code: "policy-exempts-paths",
+        planted: &[("    - {}\n", "    - to: [{operation: {notPaths: [/oauth2/*, /dex/*]}}]\n")],
+        says: "/dex/* is not asked about",
+    },
+    Fault { code: "policy-absent", planted: &[("action: CUSTOM", "action: AUDIT")], says: "never sent to sign in" },
+    Fault { code: "token-not-required", planted: &[("action: DENY", "action: AUDIT")], says: "notRequestPrincipals" },
+    Fault {
+        code: "sign-in-needs-token",
+        planted: &[("notPaths: [/oauth2/*, /public/*]", "notPaths: [/public/*]")],
+        says: "/oauth2/*",
+    },
+    Fault {
+        code: "deny-all",
+        planted: &[(
+            "kind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec:\n",
+            "kind: AuthorizationPolicy\nmetadata: {name: deny-all, namespace: countersign}\nspec: {}\n---\nkind: \
+             PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec:\n",
+        )],
+        says: "nothing lets anybody to Countersign",
+    },
+    Fault {
+        code: "token-issuer",
+        planted: &[(
+            "    - issuer: http://countersign.countersign.svc.cluster.local:9000\n",
+            "    - issuer: https://countersign.countersign.svc.cluster.local:9000/\n",
+        )],
+        says: "a slash at the end counts",
+    },
+    Fault {
+        code: "token-issuer-absent",
+        planted: &[(
+            "    - issuer: http://countersign.countersign.svc.cluster.local:9000\n",
+            "    - issuer: http://dex.auth.svc.cluster.local:5556/dex\n",
+        )],
+        says: "no rule has our issuer",
+    },
+    Fault {
+        code: "token-audience",
+        planted: &[("audiences: [mesh, notebooks]", "audiences: [mesh]")],
+        says: "tokens for notebooks are refused",
+    },
+    Fault {
+        code: "token-jwks-uri",
+        planted: &[(
+            "      jwksUri: http://countersign.countersign.svc.cluster.local:9000/.well-known/jwks.json\n",
+            "",
+        )],
+        says: "through the front door",
+    },
+    Fault {
+        code: "token-keys-inline",
+        planted: &[(
+            "jwksUri: http://countersign.countersign.svc.cluster.local:9000/.well-known/jwks.json",
+            "jwks: '{\"keys\": []}'",
+        )],
+        says: "next key change",
+    },
+    Fault {
+        code: "token-not-forwarded",
+        planted: &[("      forwardOriginalToken: true\n", "")],
+        says: "forwardOriginalToken: true",
+    },
+    Fault {
+        code: "token-from-query",
+        planted: &[("      fromHeaders:\n        - {name: Authorization, prefix: \"Bearer \"}\n", "")],
+        says: "access_token",
+    },
+    Fault {
+        code: "token-header",
+        planted: &[("{name: Authorization, prefix: \"Bearer \"}", "{name: X-Token}")],
+        says: "our tokens are in `authorization`",
+    },
+    Fault {
+        code: "filter-matches-nothing",
+        planted: &[("name: envoy.filters.network.http_connection_manager}", "name: envoy.http_connection_manager}")],
+        says: "since Istio 1.19",
+    },
+    Fault {
+        code: "sidecar-blocks-443",
+        planted: &[("sidecar.istio.io/inject: \"false\"", "sidecar.istio.io/inject: \"true\"")],
+        says: "excludeOutboundPorts",
+    },
+    Fault {
+        code: "strict-mtls-keys",
+        planted: &[
+            ("        sidecar.istio.io/inject: \"false\"\n", ""),
+            ("labels: {pod-security", "labels: {istio-injection: enabled, pod-security"),
+        ],
+        says: "istiod cannot fetch our keys",
+    },
+    Fault { code: "mtls-not-strict", planted: &[("mode: STRICT", "mode: PERMISSIVE")], says: "past the gateway" },
+    Fault {
+        code: "mtls-not-said",
+        planted: &[("kind: PeerAuthentication", "kind: Telemetry")],
+        says: "Istio's default is PERMISSIVE",
+    },
+    Fault {
+        code: "network-policy",
+        planted: &[("values: [istio-ingressgateway, istiod]", "values: [istio-ingressgateway]")],
+        says: "istiod is kept out",
+    },
+    Fault {
+        code: "network-policy",
+        planted: &[("values: [istio-ingressgateway, istiod]", "values: [istiod]")],
+        says: "the ingress gateway is kept out",
+    },
+    Fault {
+        code: "sign-in-not-routed",
+        planted: &[("uri: {prefix: /oauth2/}", "uri: {prefix: /authservice/}")],
+        says: "/oauth2/start does not lead to Countersign",
+    },
+    Fault {
+        code: "host-unknown",
+        planted: &[("hosts: [mesh.example.com]", "hosts: [kubeflow.example.com]")],
+        says: "people come to kubeflow.example.com",
+    },
+    Fault { code: "idle-timeout", planted: &[("idleTimeout: 30s", "idleTimeout: 1h")], says: "60 s" },
+    Fault {
+        code: "sockets-unbounded",
+        planted: &[("common_http_protocol_options: {max_stream_duration: 3600s}", "merge_slashes: true")],
+        says: "a sign-out",
+    },
+    Fault { code: "replicas-embedded-store", planted: &[("replicas: 1", "replicas: 2")], says: "replicas: 1" },
+    Fault {
+        code: "data-not-kept",
+        planted: &[("{name: data, mountPath: /var/lib/countersign}", "{name: data, mountPath: /tmp}")],
+        says: "/var/lib/countersign",
+    },
+    Fault {
+        code: "manifest-unread",
+        planted: &[("hosts: [mesh.example.com]", "hosts: {{ .Values.hosts }}")],
+        says: "Render templates",
+    },
+];
+
+#[test]
+fn where_nothing_is_wrong_nothing_is_found() {
+    let output = doctor(GOOD, &[]);
+    assert_eq!(text(&output.stdout), "nothing is wrong with the configuration, the manifests\n");
+    assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(0)));
+}
+
+#[test]
+fn each_planted_fault_is_found_and_told() {
+    for fault in FAULTS {
+        let mut manifests = GOOD.to_owned();
+        for (old, new) in fault.planted {
+            assert_eq!(manifests.matches(old).count(), 1, "{}: {old:?} is there once", fault.code);
+            manifests = manifests.replace(old, new);
+        }
+        let output = doctor(&manifests, &[]);
+        let found = text(&output.stdout);
+        let told = found.split("\n\n").find(|finding| finding.contains(&format!("[{}]", fault.code)));
+        let told =
+            told.unwrap_or_else(|| panic!("{} was not found, but:\n{found}{}", fault.code, text(&output.stderr)));
+        assert!(told.contains(fault.says), "{}: {told}", fault.code);
+        for line in ["\n  where   standard input:", "\n  why     ", "\n  change  "] {
+            assert!(told.contains(line), "{}: no {line:?} in {told}", fault.code);
+        }
+        assert_eq!(output.status.code(), Some(i32::from(told.starts_with("FAULT"))), "{}", fault.code);
+        let strictly = doctor(&manifests, &["--strict"]);
+        assert_eq!(strictly.status.code(), Some(1), "{}", fault.code);
+    }
+}
+
+#[test]
+fn a_finding_says_where_it_is() {
+    let manifests = GOOD.replace("replicas: 1", "replicas: 3");
+    let line = 1 + GOOD.lines().take_while(|line| !line.contains("kind: StatefulSet")).count();
+    let output = doctor(&manifests, &["--json"]);
+    let findings: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let place = format!("standard input:{} StatefulSet countersign/countersign, spec.replicas", line - 1);
+    assert_eq!(findings[0]["place"], place, "{findings}");
+    assert_eq!(findings[0]["severity"], "fault");
+    assert_eq!(text(&output.stderr), "countersign: 1 faults, 0 warnings\n");
+}
+
+#[test]
+fn what_a_cluster_prints_is_read_as_well() {
+    let documents: Vec<serde_json::Value> =
+        GOOD.split("---\n").map(|document| serde_saphyr::from_str(document).expect("YAML")).collect();
+    let list = serde_json::json!({"apiVersion": "v1", "kind": "List", "items": documents}).to_string();
+    assert_eq!(doctor(&list, &["--strict"]).status.code(), Some(0));
+    let output = doctor(&list.replace("\"2s\"", "null").replace("timeout: 2s", "x: y"), &[]);
+    assert!(text(&output.stdout).contains("[provider-timeout]"), "{}", text(&output.stdout));
+}
+
+/// Runs it over these manifests, without asking anybody.
+fn doctor(manifests: &str, more: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
+        .args(["doctor", "--config", CONFIG, "--manifests", "-", "--offline"])
+        .args(more)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    child.stdin.take().expect("its input").write_all(manifests.as_bytes()).expect("it reads");
+    child.wait_with_output().expect("it ends")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
