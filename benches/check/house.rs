@@ -8,9 +8,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::serve::ListenerExt;
 use countersign::config::LogSettings;
+use envoy_types::pb::envoy::service::auth::v3::authorization_server::{Authorization, AuthorizationServer};
+use envoy_types::pb::envoy::service::auth::v3::{CheckRequest, CheckResponse};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tonic::transport::server::TcpIncoming;
+
+use super::grpc_check;
 
 /// Serves for ever.
 pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -36,6 +41,27 @@ pub(crate) fn empty(headers: HeaderMap) -> Opening {
         let serving: Serving = Box::pin(async { axum::serve(listener, router).await.expect("it serves") });
         (address, serving)
     })
+}
+
+/// The handler that does nothing over gRPC, as tonic generates and serves it.
+pub(crate) fn empty_grpc(answer: CheckResponse) -> Opening {
+    Box::pin(async {
+        let incoming = TcpIncoming::bind(([127, 0, 0, 1], 0).into()).expect("a port").with_nodelay(Some(true));
+        let address = incoming.local_addr().expect("an address");
+        let service = AuthorizationServer::new(Empty(answer));
+        let serving = tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming);
+        let serving: Serving = Box::pin(async { serving.await.expect("it serves") });
+        (address, serving)
+    })
+}
+
+struct Empty(CheckResponse);
+
+#[tonic::async_trait]
+impl Authorization for Empty {
+    async fn check(&self, _: tonic::Request<CheckRequest>) -> Result<tonic::Response<CheckResponse>, tonic::Status> {
+        Ok(tonic::Response::new(self.0.clone()))
+    }
 }
 
 /// What the kernel says of a server's threads.
@@ -78,6 +104,15 @@ impl Server {
             headers.append(name, HeaderValue::from_str(value).expect("a value"));
         }
         headers
+    }
+
+    /// What it answers over gRPC.
+    pub(crate) fn answer_over_grpc(&self, asked: &CheckRequest) -> CheckResponse {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let answer = runtime.block_on(async { grpc_check::connect(self.address).await.check(asked.clone()).await });
+        let answer = answer.expect("an answer").into_inner();
+        assert_eq!(grpc_check::parts(&answer).0, 0, "the check is not allowed: {answer:?}");
+        answer
     }
 
     /// How long its threads have been on a core, and how long they have waited for one.

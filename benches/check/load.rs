@@ -1,11 +1,16 @@
 //! The load: one spinning thread in a process of its own. It asks as little of the machine as it can, and the same for
-//! every server: a write and a read a request, no parsing beyond the status and the end of the headers.
+//! every server: a write and a read a request, no parsing beyond where an answer ends and that it is a good one.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{ErrorKind, Read, Write};
+mod grpc;
+mod http;
+
+use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 
 /// Not counted: connections open, caches fill.
 const WARM_UP: Duration = Duration::from_millis(300);
@@ -14,6 +19,27 @@ const WARM_UP: Duration = Duration::from_millis(300);
 /// core for some milliseconds many times a second, and the p99 of the whole would tell of that alone, whichever server it
 /// falls on; a server's own stalls are in every slice, or are rarer than a p99 can tell.
 const SLICE: Duration = Duration::from_millis(100);
+
+/// What is asked, again and again.
+#[derive(Clone, Debug)]
+pub(crate) enum Question {
+    /// A request over HTTP/1.1, as it goes over the wire.
+    Http(String),
+    /// A message of a gRPC check, and the length of the answer's.
+    Grpc(Vec<u8>, usize),
+}
+
+/// One connection, as in a gateway's pool.
+pub(crate) trait Line {
+    /// How many may be asked on it at a time.
+    fn room(&self) -> usize;
+
+    /// Asks once more.
+    fn ask(&mut self, intended: Instant);
+
+    /// Tells of each answer that has come since when it should have been asked for.
+    fn listen(&mut self, answered: &mut dyn FnMut(Instant));
+}
 
 /// When the next request is sent.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +62,13 @@ pub(crate) struct Load {
 }
 
 /// Puts load on a server, from another process.
-pub(crate) fn put(address: SocketAddr, request: &str, pace: Pace, connections: usize, span: Duration) -> Load {
+pub(crate) fn put(address: SocketAddr, question: &Question, pace: Pace, connections: usize, span: Duration) -> Load {
     let rate = if let Pace::Open(rate) = pace { rate } else { 0.0 };
     let begun = Instant::now();
     let output = Command::new(std::env::current_exe().expect("this program"))
         .args(["generate", &address.to_string(), &rate.to_string(), &connections.to_string()])
-        .args([&span.as_secs_f64().to_string(), request])
+        .arg(span.as_secs_f64().to_string())
+        .args(question.to_words())
         .output()
         .expect("the load process runs");
     let took = begun.elapsed();
@@ -54,16 +81,51 @@ pub(crate) fn put(address: SocketAddr, request: &str, pace: Pace, connections: u
 
 /// The load process: prints the rate, and the p99 in seconds.
 pub(crate) fn generate(arguments: &[String]) {
-    let [address, rate, connections, seconds, request] = arguments else { panic!("generate: five arguments") };
+    let [address, rate, requests, seconds, question @ ..] = arguments else { panic!("generate: five arguments") };
     let rate: f64 = rate.parse().expect("a rate");
     let span = Duration::from_secs_f64(seconds.parse().expect("seconds"));
     let pace = if rate > 0.0 { Pace::Open(rate) } else { Pace::Closed };
-    let mut lines: Vec<Line> = (0..connections.parse().expect("a number")).map(|_| Line::connect(address)).collect();
-    let answers = drive(&mut lines, request.as_bytes(), pace, span);
+    let question = Question::from_words(question);
+    let mut lines: Vec<Box<dyn Line>> = Vec::new();
+    let requests: usize = requests.parse().expect("a number");
+    while lines.iter().map(|line| line.room()).sum::<usize>() < requests {
+        lines.push(question.line(address));
+    }
+    let answers = drive(&mut lines, pace, span);
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     let per_second = answers.len() as f64 / span.as_secs_f64();
     let p99 = quiet_p99(&answers);
     println!("{per_second} {}", p99.as_secs_f64());
+}
+
+impl Question {
+    /// A connection to ask it on.
+    pub(crate) fn line(&self, address: &str) -> Box<dyn Line> {
+        let socket = TcpStream::connect(address).expect("a connection");
+        socket.set_nodelay(true).expect("no delay");
+        socket.set_nonblocking(true).expect("no waiting");
+        match self {
+            Self::Http(request) => Box::new(http::Line::over(socket, request.clone())),
+            Self::Grpc(message, answer) => Box::new(grpc::Line::over(socket, message, *answer)),
+        }
+    }
+
+    fn to_words(&self) -> Vec<String> {
+        match self {
+            Self::Http(request) => vec!["http".into(), request.clone()],
+            Self::Grpc(message, answer) => vec!["grpc".into(), BASE64_STANDARD.encode(message), answer.to_string()],
+        }
+    }
+
+    fn from_words(words: &[String]) -> Self {
+        match words {
+            [word, request] if word == "http" => Self::Http(request.clone()),
+            [word, message, answer] if word == "grpc" => {
+                Self::Grpc(BASE64_STANDARD.decode(message).expect("a message"), answer.parse().expect("a length"))
+            }
+            _ => panic!("generate: what is to be asked?"),
+        }
+    }
 }
 
 /// Of `(when it was to be sent, latency)`, in the order of the answers.
@@ -81,12 +143,16 @@ fn quiet_p99(answers: &[(Duration, Duration)]) -> Duration {
     p99s.get(p99s.len() / 4).copied().unwrap_or(Duration::MAX)
 }
 
-fn drive(lines: &mut [Line], request: &[u8], pace: Pace, span: Duration) -> Vec<(Duration, Duration)> {
+fn drive(lines: &mut [Box<dyn Line>], pace: Pace, span: Duration) -> Vec<(Duration, Duration)> {
     let begun = Instant::now();
     let (counted_from, end) = (begun + WARM_UP, begun + WARM_UP + span);
     let mut answers = Vec::with_capacity(1 << 20);
-    let mut free: Vec<usize> = (0..lines.len()).collect();
-    let mut busy: VecDeque<usize> = VecDeque::with_capacity(lines.len());
+    // A line stands here once for each request that it has room for.
+    let mut free: Vec<usize> = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        free.extend(std::iter::repeat_n(index, line.room()));
+    }
+    let mut asked = vec![0_usize; lines.len()];
     let mut sent = 0_u32;
     loop {
         let now = Instant::now();
@@ -101,61 +167,24 @@ fn drive(lines: &mut [Line], request: &[u8], pace: Pace, span: Duration) -> Vec<
             if intended > now {
                 break;
             }
-            lines[*line].ask(request, intended);
+            lines[*line].ask(intended);
             sent += 1;
-            busy.push_back(*line);
+            asked[*line] += 1;
             free.pop();
         }
-        for _ in 0..busy.len() {
-            let Some(line) = busy.pop_front() else { break };
-            match lines[line].answered() {
-                None => busy.push_back(line),
-                Some(intended) => {
-                    if intended >= counted_from {
-                        answers.push((intended - counted_from, intended.elapsed()));
-                    }
-                    free.push(line);
-                }
+        for (index, line) in lines.iter_mut().enumerate() {
+            if asked[index] == 0 {
+                continue;
             }
+            let mut answered = 0;
+            line.listen(&mut |intended| {
+                if intended >= counted_from {
+                    answers.push((intended - counted_from, intended.elapsed()));
+                }
+                answered += 1;
+            });
+            asked[index] -= answered;
+            free.extend(std::iter::repeat_n(index, answered));
         }
-    }
-}
-
-/// One keep-alive connection, as in a gateway's pool.
-struct Line {
-    socket: TcpStream,
-    intended: Instant,
-    heard: Vec<u8>,
-    filled: usize,
-}
-
-impl Line {
-    fn connect(address: &str) -> Self {
-        let socket = TcpStream::connect(address).expect("a connection");
-        socket.set_nodelay(true).expect("no delay");
-        socket.set_nonblocking(true).expect("no waiting");
-        Self { socket, intended: Instant::now(), heard: vec![0; 32 * 1024], filled: 0 }
-    }
-
-    fn ask(&mut self, request: &[u8], intended: Instant) {
-        let written = self.socket.write(request).expect("the request is sent");
-        assert_eq!(written, request.len(), "the socket's buffer is full");
-        (self.intended, self.filled) = (intended, 0);
-    }
-
-    /// When the request should have been sent, once its answer is there.
-    fn answered(&mut self) -> Option<Instant> {
-        match self.socket.read(&mut self.heard[self.filled..]) {
-            Ok(0) => panic!("the server hung up"),
-            Ok(length) => self.filled += length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
-            Err(error) => panic!("the answer cannot be read: {error}"),
-        }
-        let heard = &self.heard[..self.filled];
-        if !heard.ends_with(b"\r\n\r\n") {
-            return None;
-        }
-        assert!(heard.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(heard));
-        Some(self.intended)
     }
 }

@@ -1,16 +1,19 @@
-//! What a signed-in check costs over a real socket, against an empty axum handler that returns the very same headers.
+//! What a signed-in check costs over a real socket, against an empty handler that returns the very same: over HTTP one of
+//! axum's with the headers, over gRPC one of tonic's with the message.
 //!
 //! Layout, for two cores: each server has a runtime of one worker thread in this process, the load comes from one
 //! spinning thread in a process of its own, and only one of the servers is under load at a time. The rounds alternate:
 //! empty, check, empty again; the two empty ones are the control, and a machine on which they differ measures nothing.
 //!
-//! `cargo bench --bench check -- [--rounds N] [--seconds S] [--connections C]`
+//! `cargo bench --bench check -- [--rounds N] [--seconds S] [--connections C] [--door http|grpc]`
 //! ends with 0 if the limits are met, 1 if they are missed, 2 if the run is void.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it builds servers as `app` does")]
 
 mod allocations;
+#[path = "../../tests/support/grpc_check.rs"]
+mod grpc_check;
 mod house;
 mod load;
 mod report;
@@ -21,8 +24,9 @@ mod subject;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use house::{Server, empty};
-use load::Pace;
+use house::{Opening, Server, empty, empty_grpc};
+use load::{Pace, Question};
+use prost::Message as _;
 use report::{Round, Rounds};
 use subject::Subject;
 
@@ -48,24 +52,50 @@ fn main() -> ExitCode {
 
     house::log_to_nowhere();
     let subject = Subject::new();
-    let request = subject.request.clone();
+    let doors = arguments.iter().position(|argument| argument == "--door").and_then(|place| arguments.get(place + 1));
+    let is_meant = |door: &str| doors.is_none_or(|meant| meant == door);
+    let http = is_meant("http").then(|| over_http(&subject, plan));
+    let grpc = is_meant("grpc").then(|| over_grpc(&subject, plan));
+    // A void run says nothing of either limit, and so stands above a missed one.
+    ExitCode::from(http.into_iter().chain(grpc).max().unwrap_or(2))
+}
+
+fn over_http(subject: &Subject, plan: Plan) -> u8 {
+    let request = &subject.request;
     let check = Server::start("check", subject.gateway());
-    let headers = check.answer_headers(&request);
+    let headers = check.answer_headers(request);
     let servers =
         [Server::start("empty-one", empty(headers.clone())), check, Server::start("empty-two", empty(headers.clone()))];
-    let [asked, answered, answered_empty] = [request.len(), servers[1].probe(&request), servers[0].probe(&request)];
-    println!("{asked} bytes asked; the check answers {answered}, the empty handler {answered_empty}");
+    let [asked, answered, answered_empty] = [request.len(), servers[1].probe(request), servers[0].probe(request)];
+    println!("over HTTP: {asked} bytes asked; the check answers {answered}, the empty handler {answered_empty}");
+    let question = Question::Http(request.clone());
+    measure(servers, [subject.gateway(), empty(headers)], &question, plan)
+}
 
-    println!("\nsaturation, {} connections, {} s a round", plan.connections, plan.seconds);
-    let saturation = alternate(&servers, &request, plan, Pace::Closed, |load| load.rate);
+fn over_grpc(subject: &Subject, plan: Plan) -> u8 {
+    let check = Server::start("check", subject.gateway());
+    let answer = check.answer_over_grpc(&subject.over_grpc);
+    let empty = || empty_grpc(answer.clone());
+    let servers = [Server::start("empty-one", empty()), check, Server::start("empty-two", empty())];
+    let [answered, answered_empty] = [1, 0].map(|index| servers[index].answer_over_grpc(&subject.over_grpc));
+    assert_eq!(answered, answered_empty, "they answer the same");
+    let asked = subject.over_grpc.encode_to_vec();
+    println!("\nover gRPC: {} bytes asked; {} answered", asked.len(), answer.encoded_len());
+    let question = Question::Grpc(asked, answer.encoded_len());
+    measure(servers, [subject.gateway(), empty()], &question, plan)
+}
+
+/// Puts load on the servers in turn, and then counts what those two allocate.
+fn measure(servers: [Server; 3], counted: [Opening; 2], question: &Question, plan: Plan) -> u8 {
+    println!("\nsaturation, {} at a time, {} s a round", plan.connections, plan.seconds);
+    let saturation = alternate(&servers, question, plan, Pace::Closed, |load| load.rate);
     let rate = saturation.median(1) / 2.0;
     println!("\np99 at {rate:.0} requests a second, latency from the intended time of sending, in microseconds");
-    let latency = alternate(&servers, &request, plan, Pace::Open(rate), |load| load.p99.as_secs_f64() * 1e6);
+    let latency = alternate(&servers, question, plan, Pace::Open(rate), |load| load.p99.as_secs_f64() * 1e6);
 
     // The store has one owner at a time.
     drop(servers);
-    let check = allocations::of(subject.gateway(), &request);
-    let empty = allocations::of(empty(headers), &request);
+    let [check, empty] = counted.map(|opening| allocations::of(opening, question));
     println!("\nallocated a check: {} bytes in {} pieces", check.bytes, check.pieces);
     println!("allocated, empty:  {} bytes in {} pieces", empty.bytes, empty.pieces);
     report::judge(&saturation, &latency)
@@ -73,7 +103,7 @@ fn main() -> ExitCode {
 
 fn alternate(
     servers: &[Server; 3],
-    request: &str,
+    question: &Question,
     plan: Plan,
     pace: Pace,
     figure: impl Fn(&load::Load) -> f64,
@@ -84,7 +114,7 @@ fn alternate(
         for (index, server) in servers.iter().enumerate() {
             let before = server.times();
             let load =
-                load::put(server.address, request, pace, plan.connections, Duration::from_secs_f64(plan.seconds));
+                load::put(server.address, question, pace, plan.connections, Duration::from_secs_f64(plan.seconds));
             let (after, took) = (server.times(), load.took.as_secs_f64());
             round.ran[index] = after.ran.saturating_sub(before.ran).as_secs_f64() / took;
             round.waited[index] = after.waited.saturating_sub(before.waited).as_secs_f64() / took;

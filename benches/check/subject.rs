@@ -11,8 +11,10 @@ use countersign::identity::{Email, GroupName, Groups, Identity, ProviderTokens, 
 use countersign::seal::SessionKeys;
 use countersign::secret::SecretText;
 use countersign::session::{Embedded, NewSession, Sessions};
+use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use tempfile::TempDir;
 
+use super::grpc_check::{self, Encoding};
 use super::house::{Opening, Serving};
 use super::settings::{NOBODY, settings};
 
@@ -26,6 +28,8 @@ const RULES: &str = "rules:
 /// A directory with one session in it, and the request that the gateway is asked about it.
 pub(crate) struct Subject {
     pub(crate) request: String,
+    /// The same request, as Envoy tells of it over gRPC.
+    pub(crate) over_grpc: CheckRequest,
     data: TempDir,
 }
 
@@ -45,7 +49,8 @@ impl Subject {
              x-forwarded-for: 10.0.0.7\r\nx-forwarded-proto: https\r\nx-envoy-internal: true\r\n\
              x-envoy-expected-rq-timeout-ms: 2000\r\n\r\n"
         );
-        Self { request, data }
+        let over_grpc = over_grpc(&format!("_xsrf=2|6e8f3c1a|d0b7; {cookie}={value}; theme=dark"));
+        Self { request, over_grpc, data }
     }
 
     /// The gateway as `serve` runs it.
@@ -58,6 +63,23 @@ impl Subject {
             (address, serving)
         })
     }
+}
+
+/// Over gRPC Envoy tells of every header unless it is told to choose: here of the same.
+fn over_grpc(cookies: &str) -> CheckRequest {
+    let headers = [
+        ("cookie", cookies),
+        ("accept", "application/json, text/plain, */*"),
+        ("sec-fetch-mode", "cors"),
+        ("sec-fetch-dest", "empty"),
+        ("sec-fetch-site", "same-origin"),
+        ("x-request-id", "4cf3c0f2-7d4a-9e1c-8d0e-0a1b2c3d4e5f"),
+        ("x-forwarded-for", "10.0.0.7"),
+        ("x-forwarded-proto", "https"),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec()));
+    let target = "/pipeline/apis/v2beta1/runs?page_size=10&sort_by=created_at%20desc";
+    grpc_check::request("GET", "mesh.example.com", target, &headers, Encoding::Joined)
 }
 
 /// Makes a session, as the login door does; the value of its cookie.

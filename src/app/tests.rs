@@ -30,6 +30,7 @@ const SIGN_OUT: &str = "/oauth2/sign_out";
 struct House {
     store: Arc<Faulty>,
     sessions: Arc<Sessions>,
+    metrics: Arc<Metrics>,
     address: SocketAddr,
     // Held for as long as the house stands.
     _stop: oneshot::Sender<()>,
@@ -124,6 +125,10 @@ async fn over_grpc_a_503_is_a_503_while_the_store_is_away() {
     assert_eq!(grpc_check::headers(&stranger.headers)["location"], "/oauth2/start?rd=/x%3Fy%3D1");
     let known = house.ask_over_grpc("GET", "text/html", Some(&in_memory)).await;
     assert!(matches!(known, HttpResponse::OkResponse(_)), "{known:?}");
+    let counted = house.metrics.encode();
+    for series in [r#"verdict="error",reason="store_unavailable""#, r#"verdict="allow",reason="session""#] {
+        assert!(counted.contains(&format!("countersign_checks_total{{door=\"grpc\",{series}}}")), "{counted}");
+    }
     house.store.set_broken(false);
     let again = house.ask_over_grpc("GET", "text/html", Some(&only_in_store)).await;
     assert!(matches!(again, HttpResponse::OkResponse(_)), "{again:?}");
@@ -169,13 +174,15 @@ impl House {
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
         let settings = settings::settings(data.path(), settings::NOBODY, "trusted_proxies: [127.0.0.1]\n");
         let metrics = Arc::new(Metrics::new());
-        let gateway = Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), metrics).await.unwrap();
+        let opened =
+            Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), Arc::clone(&metrics)).await;
+        let gateway = opened.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(gateway.run(async {
             let _ = stopped.await;
         }));
-        Self { store, sessions, address, _stop: stop, _data: data }
+        Self { store, sessions, metrics, address, _stop: stop, _data: data }
     }
 
     /// The cookie of a session that is in memory.

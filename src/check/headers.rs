@@ -41,8 +41,10 @@ pub(super) struct OwnedHeaders {
 impl OwnedHeaders {
     pub(super) fn new(settings: &Settings) -> Self {
         let fixed = [AUTHORIZATION, TRANSACTION_TOKEN, settings.token.header.clone()];
+        let credentials = settings.bearer.headers();
         let names: BTreeSet<String> = fixed
             .iter()
+            .chain(&credentials)
             .chain(settings.headers.iter().map(|(name, _)| name))
             .map(|name| name.as_str().to_owned())
             .collect();

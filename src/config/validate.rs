@@ -2,6 +2,7 @@
 //! its place so that the rest can be judged too.
 
 mod address;
+mod bearer;
 mod doors;
 mod header;
 mod identity;
@@ -41,7 +42,9 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
     provider::spoken_for(&providers, &headers, &rules, &at.field("providers"), report);
+    let bearer = bearer::all(raw, &providers, &token, &headers, at, environment, report);
     identity::ignored_groups(&providers, &rules, &at.field("providers"), report);
+    identity::graph_scopes(&providers, &at.field("providers"), report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);
     let trusted_proxies = trusted_proxies(raw, &at.field("trusted_proxies"), report);
     let egress = egress(&raw.egress, &at.field("egress"), environment, report);
@@ -57,6 +60,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         doors,
         data_dir: raw.data_dir.0.clone(),
         providers,
+        bearer,
         session,
         token,
         headers,

@@ -63,7 +63,7 @@ impl Claims {
         let claim = settings.groups_claim.as_str();
         let is_elsewhere = |claims: &Map<String, Value>| {
             claims.get("_claim_names").and_then(Value::as_object).is_some_and(|names| names.contains_key(claim))
-                || claims.get("hasgroups").is_some_and(|said| *said == true || *said == "true")
+                || (claim == "groups" && claims.get("hasgroups").is_some_and(|said| *said == true || *said == "true"))
         };
         self.find(claim).is_none() && (is_elsewhere(&self.id_token) || is_elsewhere(&self.userinfo))
     }

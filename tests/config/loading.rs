@@ -262,7 +262,9 @@ fn what_is_printed_loads_again_to_the_same() {
     let text = good(
         "hosts: [lab.example.com]\ncookie: {domain: example.com}\nrules:\n  - {path: /a, access: {groups: [ml]}, audience: \
          [x]}\n  - {path_regex: '/b: .*', access: public, unauthenticated: {other: 403}}\nheaders: {x-z: email, x-a: \
-         user}\nidentity: {user: {prefix: 'a: #'}}\n",
+         user}\nidentity: {user: {prefix: 'a: #', lower_case: true, transform: [{regex: '(.*)@b', replace: \
+         '$1'}]}, groups: {only: [a*], rename: [{regex: a, replace: ''}], prefix: 'g:', overage: graph, graph_url: \
+         'https://graph.microsoft.us'}, admit: {groups: ['g:b']}}\n",
     );
     let path = home.write("first.yaml", &text);
     let variables = [("COUNTERSIGN_SESSION__IDLE", "2h")];
@@ -287,5 +289,5 @@ fn what_the_docs_show_loads() {
         assert_eq!(home.refusal(&text, &[]), "(nothing)", "{example}");
         count += 1;
     }
-    assert_eq!(count, 6);
+    assert_eq!(count, 11);
 }

@@ -29,6 +29,9 @@ async fn too_many_groups_are_refused_with_what_to_set() {
     assert!(groups(&rig.sign_in().await.expect("signed in")).is_empty());
     too_many(&rig.idp, json!({"groups": ["ml"], "_claim_names": {"groups": "src1"}, "hasgroups": true}));
     assert_eq!(groups(&rig.sign_in().await.expect("signed in")), ["ml"]);
+    let by_roles = Rig::found_with(|settings| settings.identity.groups_claim = "roles".into()).await;
+    too_many(&by_roles.idp, json!({"groups": null, "_claim_names": {"groups": "src1"}, "hasgroups": true}));
+    assert!(groups(&by_roles.sign_in().await.expect("signed in")).is_empty(), "nobody wants those");
     for odd in [json!([]), json!("groups"), json!(7), json!(null)] {
         too_many(&rig.idp, json!({"groups": null, "_claim_names": odd}));
         assert!(groups(&rig.sign_in().await.expect("signed in")).is_empty());

@@ -17,6 +17,7 @@ const EXAMPLE: &str = include_str!("../../examples/envoy/countersign.yaml");
 pub(crate) struct Countersign {
     main: u16,
     admin: u16,
+    environment: Vec<(&'static str, String)>,
     part: Option<Part>,
 }
 
@@ -43,7 +44,27 @@ impl Countersign {
         settings["shutdown"] = json!({"lame_duck": "0s"});
         alter(&mut settings);
         fs::write(config_in(folder.path()), settings.to_string()).expect("a config");
-        let mut countersign = Self { main, admin, part: None };
+        let environment = vec![("DEX_CLIENT_SECRET", CLIENT_SECRET.to_owned())];
+        let mut countersign = Self { main, admin, environment, part: None };
+        countersign.run(folder).await;
+        countersign
+    }
+
+    /// Starts one with this very config file at this port; variables say what is different here.
+    pub(crate) async fn with_config(config: &str, main: u16, variables: &[(&'static str, String)]) -> Self {
+        let (admin, folder) = (free_port(), empty_folder());
+        fs::write(config_in(folder.path()), config).expect("a config");
+        let secret = folder.path().join("client-secret");
+        fs::write(&secret, CLIENT_SECRET).expect("a secret");
+        let mut environment = vec![
+            ("COUNTERSIGN_LISTEN__MAIN", format!("127.0.0.1:{main}")),
+            ("COUNTERSIGN_LISTEN__ADMIN", format!("127.0.0.1:{admin}")),
+            ("COUNTERSIGN_DATA_DIR", folder.path().join("data").display().to_string()),
+            ("COUNTERSIGN_PROVIDERS__0__CLIENT_SECRET", json!({"file": secret}).to_string()),
+            ("COUNTERSIGN_SHUTDOWN__LAME_DUCK", "0s".to_owned()),
+        ];
+        environment.extend_from_slice(variables);
+        let mut countersign = Self { main, admin, environment, part: None };
         countersign.run(folder).await;
         countersign
     }
@@ -82,7 +103,7 @@ impl Countersign {
             .arg(config_in(folder.path()))
             // Nothing of the tester's own surroundings: a proxy, or a variable that is taken for a setting.
             .env_clear()
-            .env("DEX_CLIENT_SECRET", CLIENT_SECRET);
+            .envs(self.environment.iter().map(|(name, value)| (name, value)));
         let mut part = Part::start("countersign", folder, &mut command);
         let ready = format!("http://127.0.0.1:{}/readyz", self.admin);
         part.await_ready(|| async { wire::status(&ready).await == Some(200) }).await;

@@ -1,4 +1,4 @@
-//! Envoy with the config that ships in `examples/envoy`, on other ports.
+//! Envoy with one of the configs that ship in `examples/envoy`, on other ports.
 
 use std::fs;
 use std::process::Command;
@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::part::{Part, accepts, empty_folder, eventually, tool};
 
 const EXAMPLE: &str = include_str!("../../examples/envoy/envoy.yaml");
+const GRPC_EXAMPLE: &str = include_str!("../../examples/envoy/envoy-grpc.yaml");
 
 const EXT_AUTHZ: &str = "envoy.filters.http.ext_authz";
 
@@ -21,9 +22,13 @@ pub(crate) struct Ports {
     pub(crate) backend: u16,
 }
 
-/// How an Envoy differs from the example.
+/// Which example, and how an Envoy differs from it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Variant {
+    /// The example whose checks are over gRPC.
+    pub(crate) grpc: bool,
+    /// Nobody told it to `encode_raw_headers`.
+    pub(crate) headers_joined: bool,
     /// Checks travel over HTTP/2 with prior knowledge.
     pub(crate) checks_over_http2: bool,
     /// The bound on a stream's life, instead of the hour.
@@ -44,13 +49,17 @@ impl Envoy {
     pub(crate) async fn start(ports: &Ports, variant: Variant) -> Self {
         let folder = empty_folder();
         let config = folder.path().join("envoy.json");
-        let mut settings = example_on(ports);
+        let mut settings = example_on(ports, if variant.grpc { GRPC_EXAMPLE } else { EXAMPLE });
         if variant.checks_over_http2 {
             let cluster = named(&mut settings["static_resources"]["clusters"], "countersign_check");
             let options = &mut cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
                 ["explicit_http_config"];
             assert!(options["http_protocol_options"].is_object(), "the example's checks are over HTTP/1.1");
             *options = json!({"http2_protocol_options": {}});
+        }
+        if variant.headers_joined {
+            let raw = filter(&mut settings, EXT_AUTHZ).as_object_mut().and_then(|all| all.remove("encode_raw_headers"));
+            assert_eq!(raw, Some(json!(true)), "the example tells each header by itself");
         }
         if let Some(bound) = variant.max_stream_duration {
             let host = &mut manager(&mut settings)["route_config"]["virtual_hosts"][0];
@@ -99,8 +108,8 @@ impl Envoy {
     }
 }
 
-fn example_on(ports: &Ports) -> Value {
-    let mut text = EXAMPLE.to_owned();
+fn example_on(ports: &Ports, example: &str) -> Value {
+    let mut text = example.to_owned();
     for (old, new) in [
         ("port_value: 8080", format!("port_value: {}", ports.envoy)),
         ("http://localhost:8080", format!("http://localhost:{}", ports.envoy)),
@@ -108,10 +117,10 @@ fn example_on(ports: &Ports) -> Value {
         ("port_value: 9000", format!("port_value: {}", ports.countersign)),
         ("http://127.0.0.1:9000", format!("http://127.0.0.1:{}", ports.countersign)),
     ] {
-        assert!(text.contains(old), "examples/envoy/envoy.yaml no longer has {old}");
+        assert!(text.contains(old), "the example in examples/envoy no longer has {old}");
         text = text.replace(old, &new);
     }
-    serde_saphyr::from_str(&text).expect("examples/envoy/envoy.yaml is YAML")
+    serde_saphyr::from_str(&text).expect("the example is YAML")
 }
 
 fn manager(settings: &mut Value) -> &mut Value {

@@ -6,8 +6,8 @@ use crate::backend::Backend;
 use crate::browser::Browser;
 use crate::countersign::Countersign;
 use crate::dex::Dex;
+use crate::forward_proxy::{Ports, Proxy, Running};
 use crate::part::free_port;
-use crate::proxy::{Ports, Proxy, Running};
 use crate::wire::{self, Answer};
 
 /// Every value says "evil", so that one look finds what came through.

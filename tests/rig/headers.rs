@@ -6,7 +6,7 @@ use crate::envoy::Variant;
 use crate::house::{House, KEEPS_AUTHORIZATION};
 
 /// Every value says "evil", so that one look finds what came through.
-const FORGED: [(&str, &str); 22] = [
+pub(crate) const FORGED: [(&str, &str); 22] = [
     ("kubeflow-userid", "evil@example.com"),
     ("KUBEFLOW-USERID", "evil@example.com"),
     ("Kubeflow_Userid", "evil@example.com"),
@@ -33,7 +33,17 @@ const FORGED: [(&str, &str); 22] = [
 
 #[tokio::test]
 async fn nothing_forged_reaches_the_workload() {
-    let house = House::build().await;
+    nothing_forged_is_received(Variant::default()).await;
+}
+
+/// There only Countersign's word removes anything.
+#[tokio::test]
+async fn nothing_forged_reaches_the_workload_with_checks_over_grpc() {
+    nothing_forged_is_received(Variant { grpc: true, ..Variant::default() }).await;
+}
+
+async fn nothing_forged_is_received(variant: Variant) {
+    let house = House::build_with(variant).await;
     let ann = house.signed_in("ann").await;
     let cookie = format!("theme=dark; {}", ann.cookie_header().await);
 
@@ -82,7 +92,16 @@ async fn a_dot_behind_the_host_is_taken_off_before_anybody_looks() {
 
 #[tokio::test]
 async fn nothing_forged_passes_a_public_page() {
-    let house = House::build().await;
+    nothing_forged_passes_in_public(Variant::default()).await;
+}
+
+#[tokio::test]
+async fn nothing_forged_passes_a_public_page_with_checks_over_grpc() {
+    nothing_forged_passes_in_public(Variant { grpc: true, ..Variant::default() }).await;
+}
+
+async fn nothing_forged_passes_in_public(variant: Variant) {
+    let house = House::build_with(variant).await;
     let broken = ("Cookie", "countersign=not-one-of-ours");
     for cookie in [None, Some(broken)] {
         let mut headers = FORGED.to_vec();

@@ -1,91 +1,66 @@
-//! nginx or Caddy with the config that ships in `examples/nginx` or `examples/caddy`, on other ports.
+//! Envoy as istiod configures it: all that is written here is where to ask, and who is asking.
 
 use std::fs;
 use std::process::Command;
 
-use crate::part::{Part, accepts, empty_folder, eventually, tool};
+use serde_json::{Value, json};
 
-/// Which one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Proxy {
-    Nginx,
-    Caddy,
+use crate::istiod::{Istiod, ROOT};
+use crate::part::{Part, accepts, empty_folder, tool};
+
+/// A running Envoy, an ingress gateway or a workload's sidecar.
+pub(crate) struct Proxy {
+    part: Part,
 }
-
-/// What the example's ports become.
-pub(crate) struct Ports {
-    pub(crate) proxy: u16,
-    /// Countersign's main port.
-    pub(crate) countersign: u16,
-    /// The workload.
-    pub(crate) backend: u16,
-}
-
-/// A running one.
-pub(crate) struct Running(Part);
 
 impl Proxy {
-    /// The `countersign.yaml` that ships beside its config.
-    pub(crate) fn settings(self) -> &'static str {
-        match self {
-            Self::Nginx => include_str!("../../examples/nginx/countersign.yaml"),
-            Self::Caddy => include_str!("../../examples/caddy/countersign.yaml"),
-        }
+    /// A gateway whose pod is at `address` and has these labels, in the namespace of the mesh's own objects. Ready when it listens at `port`.
+    pub(crate) async fn gateway(istiod: &Istiod, address: &str, labels: &Value, port: u16) -> Self {
+        let metadata = json!({"NAMESPACE": ROOT, "LABELS": labels});
+        Self::start(istiod, &format!("router~{address}~gateway.{ROOT}"), ROOT, metadata, port).await
     }
 
-    /// Starts one.
-    pub(crate) async fn start(self, ports: &Ports) -> Running {
+    /// The sidecar of a pod at `address` with the label `app`. Ready when it listens at `port`.
+    pub(crate) async fn sidecar(istiod: &Istiod, namespace: &str, app: &str, address: &str, port: u16) -> Self {
+        let metadata = json!({"NAMESPACE": namespace, "LABELS": {"app": app},
+            // Traffic is sent to its port; there are no iptables rules here that would bring it there.
+            "INTERCEPTION_MODE": "NONE"});
+        Self::start(istiod, &format!("sidecar~{address}~{app}.{namespace}"), namespace, metadata, port).await
+    }
+
+    async fn start(istiod: &Istiod, node: &str, namespace: &str, mut metadata: Value, port: u16) -> Self {
         let folder = empty_folder();
-        let (name, file, example) = match self {
-            Self::Nginx => ("nginx", "nginx.conf", include_str!("../../examples/nginx/nginx.conf")),
-            Self::Caddy => ("caddy", "Caddyfile", include_str!("../../examples/caddy/Caddyfile")),
-        };
-        let config = folder.path().join(file);
-        fs::write(&config, on(ports, file, example)).expect("a config");
-        let mut command = match self {
-            Self::Nginx => Command::new(tool("NGINX", name, "bin/nginx")),
-            Self::Caddy => Command::new(tool("CADDY", name, "bin/caddy")),
-        };
-        match self {
-            // One process, so that none is left when it is killed.
-            Self::Nginx => {
-                command.arg("-p").arg(folder.path()).arg("-c").arg(&config);
-                command.args(["-e", "stderr", "-g", "daemon off; master_process off;"]);
-            }
-            Self::Caddy => {
-                command.args(["run", "--adapter", "caddyfile", "--config"]).arg(&config);
-                // It keeps things there.
-                command.env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME").env_remove("XDG_DATA_HOME");
-            }
-        }
-        let mut part = Part::start(name, folder, &mut command);
-        let port = ports.proxy;
-        part.await_ready(|| accepts(port)).await;
-        Running(part)
+        let config = folder.path().join("bootstrap.json");
+        metadata["ISTIO_VERSION"] = json!("1.29.1");
+        metadata["CLUSTER_ID"] = json!("Kubernetes");
+        let ads = json!({"ads": {}, "initial_fetch_timeout": "0s", "resource_api_version": "V3"});
+        let settings = json!({
+            "node": {"id": format!("{node}~{namespace}.svc.cluster.local"), "cluster": "rig", "metadata": metadata},
+            "dynamic_resources": {
+                "ads_config": {"api_type": "GRPC", "transport_api_version": "V3", "set_node_on_first_message_only": true,
+                    "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}]},
+                "cds_config": ads, "lds_config": ads,
+            },
+            "static_resources": {"clusters": [{
+                "name": "xds-grpc", "type": "STATIC", "connect_timeout": "5s",
+                "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                    "explicit_http_config": {"http2_protocol_options": {}}}},
+                "load_assignment": {"cluster_name": "xds-grpc", "endpoints": [{"lb_endpoints": [{"endpoint":
+                    {"address": {"socket_address": {"address": "127.0.0.1", "port_value": istiod.port()}}}}]}]},
+            }]},
+        });
+        fs::write(&config, settings.to_string()).expect("a config");
+        let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
+        command.arg("-c").arg(&config).args(["--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"]);
+        command.args(["--file-flush-interval-msec", "50"]).env_clear();
+        let mut envoy = Part::start("envoy by istiod", folder, &mut command);
+        envoy.await_ready(|| accepts(port)).await;
+        Self { part: envoy }
     }
-}
 
-impl Running {
-    /// Everything it has printed.
+    /// Everything it has printed: its access log, and what it warns of.
     pub(crate) fn log(&self) -> String {
-        self.0.log()
+        self.part.log()
     }
-
-    /// Waits until it has printed this.
-    pub(crate) async fn logs(&self, text: &str) {
-        eventually(&format!("{text:?} in the proxy's log"), || async {
-            if self.log().contains(text) { Ok(()) } else { Err(self.0.log_tail()) }
-        })
-        .await;
-    }
-}
-
-fn on(ports: &Ports, file: &str, example: &str) -> String {
-    let mut text = example.to_owned();
-    // The host's port, where a proxy writes it out, is part of the first.
-    for (old, new) in [(":8080", ports.proxy), (":8081", ports.backend), (":9000", ports.countersign)] {
-        assert!(text.contains(old), "{file} no longer has {old}");
-        text = text.replace(old, &format!(":{new}"));
-    }
-    text
 }

@@ -1,4 +1,4 @@
-//! Web sockets, with the checks over either protocol: an `upgrade` header that is passed on breaks only one of them.
+//! Web sockets, with the checks over every protocol: an `upgrade` header that is passed on breaks only some of them.
 
 use serde_json::json;
 
@@ -21,6 +21,11 @@ async fn a_websocket_opens_for_the_signed_in_over_http1_checks() {
 #[tokio::test]
 async fn a_websocket_opens_for_the_signed_in_over_http2_checks() {
     opens_for_the_signed_in_only(Variant { checks_over_http2: true, ..Variant::default() }).await;
+}
+
+#[tokio::test]
+async fn a_websocket_opens_for_the_signed_in_over_grpc_checks() {
+    opens_for_the_signed_in_only(Variant { grpc: true, ..Variant::default() }).await;
 }
 
 #[tokio::test]

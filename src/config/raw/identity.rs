@@ -23,19 +23,19 @@ pub(in crate::config) struct Identity {
 pub(in crate::config) struct UserSource {
     /// The claim that names the user.
     pub(in crate::config) claim: String,
-    /// Rewrites the claim: the first whose regular expression matches the whole of it decides; where none does, it stays
-    /// as it is. Two users of the provider that become one name are one user: that is for whoever writes it to see to.
-    pub(in crate::config) transform: Vec<Replacement>,
-    /// Whether the name is put into lower case (the letters A to Z), after `transform`. Without it `Ann` and `ann` are
-    /// two users.
+    /// Whether the claim is put into lower case (the letters A to Z) first. Without it `Ann` and `ann` are two users.
     pub(in crate::config) lower_case: bool,
+    /// Rewrites the name then: the first whose regular expression matches the whole of it decides; where none does, it
+    /// stays as it is. Two users of the provider that become one name are one user: that is for whoever writes it to see
+    /// to.
+    pub(in crate::config) transform: Vec<Replacement>,
     /// Put before it at last; with several providers it keeps their users apart.
     pub(in crate::config) prefix: String,
 }
 
 impl Default for UserSource {
     fn default() -> Self {
-        Self { claim: "email".into(), transform: vec![], lower_case: false, prefix: String::new() }
+        Self { claim: "email".into(), lower_case: false, transform: vec![], prefix: String::new() }
     }
 }
 

@@ -55,6 +55,20 @@ pub(super) fn ignored_groups(
     }
 }
 
+/// Warns where Microsoft Graph is to be asked with tokens that nobody asked to be good for it.
+pub(super) fn graph_scopes(providers: &[ProviderSettings], at: &Spot<'_>, report: &mut Report) {
+    let opens = |scope: &String| {
+        let scope = scope.to_ascii_lowercase();
+        ["user.read", "directory.read", ".default"].iter().any(|word| scope.contains(word))
+    };
+    for (index, provider) in providers.iter().enumerate() {
+        if matches!(provider.identity.groups_overage, Overage::Graph(_)) && !provider.scopes.iter().any(opens) {
+            let what = "Microsoft Graph tells groups only to a token with `User.Read`, which is not asked for";
+            report.warn(at.index(index).field("scopes").problem(what, "Add `User.Read`."));
+        }
+    }
+}
+
 fn prefixes(raw: &raw::Identity, at_user: &Spot<'_>, at_groups: &Spot<'_>, report: &mut Report) {
     let breaks = |prefix: &str| prefix.chars().any(char::is_control) || prefix.trim_start() != prefix;
     if breaks(&raw.user.prefix) {

@@ -24,7 +24,7 @@ impl Asked {
         let method = Method::from_bytes(&http.method).ok()?;
         let target = PathAndQuery::from_maybe_shared(http.path).ok()?;
         let mut host = Some(HeaderValue::from_maybe_shared(http.host).ok()?);
-        let mut headers = HeaderMap::with_capacity(http.headers.len());
+        let mut headers = HeaderMap::try_with_capacity(http.headers.len()).ok()?;
         for header in http.headers.into_iter().chain(http.header_map.unwrap_or_default().headers) {
             let (key, value) = of(header)?;
             // Two hosts that differ are none, as in the HTTP door.
@@ -34,7 +34,8 @@ impl Asked {
             if key.starts_with(b":") {
                 continue;
             }
-            headers.append(HeaderName::from_bytes(&key).ok()?, value);
+            // A map has room for some ten thousands, and a message for more.
+            headers.try_append(HeaderName::from_bytes(&key).ok()?, value).ok()?;
         }
         let host = host.unwrap_or_else(|| HeaderValue::from_static(""));
         target.as_str().starts_with(['/', '*', '?']).then_some(Self { method, host, target, headers })

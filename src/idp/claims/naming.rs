@@ -10,20 +10,20 @@ use crate::idp::trouble::Trouble;
 /// The longest name of a group that is looked at: nothing that anybody chose is longer.
 const LONGEST: usize = 4 * 1024;
 
-/// The user: transformed, in lower case, with the prefix, in this order.
+/// The user: in lower case, transformed, with the prefix, in this order.
 pub(super) fn user(said: &str, settings: &IdentitySettings) -> Result<UserId, Trouble> {
     let claim = settings.user_claim.as_str();
     // By itself first: behind a prefix an empty name, or a space before it, would no longer be seen.
-    let mut user = UserId::parse(said).map_err(|error| unusable(claim, error))?;
-    if let Some(rewritten) = Replacement::first(&settings.user_transform, user.as_str()) {
-        user = UserId::parse(rewritten).map_err(|error| {
-            unusable(claim, format_args!("what `identity.user.transform` makes of it is no user: {error}"))
-        })?;
-    }
-    let mut name = user.to_string();
+    let mut name = UserId::parse(said).map_err(|error| unusable(claim, error))?.to_string();
     if settings.user_lower_case {
         // Beyond A to Z one letter's lower case may be another letter's: two users could become one.
         name.make_ascii_lowercase();
+    }
+    if let Some(rewritten) = Replacement::first(&settings.user_transform, &name) {
+        let user = UserId::parse(rewritten).map_err(|error| {
+            unusable(claim, format_args!("what `identity.user.transform` makes of it is no user: {error}"))
+        })?;
+        name = user.to_string();
     }
     UserId::parse(format!("{}{name}", settings.user_prefix)).map_err(|error| unusable(claim, error))
 }

@@ -132,13 +132,13 @@ fn userinfo_is_wanted_only_for_what_is_missing() {
 }
 
 #[test]
-fn a_user_is_transformed_then_put_into_lower_case_then_prefixed() {
+fn a_user_is_put_into_lower_case_then_transformed_then_prefixed() {
     let user = |identity: &str, name: &str| {
         judged(json!({"name": name}), json!({}), &read(identity)).map(|identity| identity.user.to_string())
     };
     let all = "{user: {claim: name, transform: [{regex: '([^@]+)@example\\.com', replace: '$1'}, {regex: 'svc-.*', \
                replace: ''}], lower_case: true, prefix: 'Corp:'}}";
-    assert_eq!(user(all, "Ann@example.com"), Ok("Corp:ann".into()));
+    assert_eq!(user(all, "Ann@Example.com"), Ok("Corp:ann".into()));
     assert_eq!(user(all, "Ann@example.com.evil.example"), Ok("Corp:ann@example.com.evil.example".into()));
     assert_eq!(user(all, "\u{212a}im"), Ok("Corp:\u{212a}im".into()), "the Kelvin sign is nobody's k");
     let reason = user(all, "svc-backup").expect_err("refused");

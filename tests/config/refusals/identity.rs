@@ -1,4 +1,4 @@
-use crate::support::{good, mistake};
+use crate::support::{Home, good, mistake};
 
 /// A mistake in `identity`, on line 4.
 fn in_identity(text: &str) -> Vec<String> {
@@ -84,7 +84,7 @@ fn groups_are_chosen_and_prefixed_so_that_headers_can_list_them() {
         assert_eq!(
             in_identity(&format!("{{groups: {{prefix: \"{prefix}\"}}}}")),
             [
-                "countersign.yaml:4:30: identity.groups.prefix",
+                "countersign.yaml:4:29: identity.groups.prefix",
                 "it begins with white space or holds a comma or a control character: no header could list such groups",
                 "Write printable characters: `corp:`."
             ]
@@ -186,4 +186,20 @@ fn domains_keep_rewritten_users_of_two_providers_no_more_apart() {
         ]
     );
     assert_eq!(two(", user: {lower_case: true}"), ["(nothing)"], "domains are told apart in any case");
+}
+
+#[test]
+fn graph_wants_to_be_asked_for() {
+    let warned = |scopes: &str| {
+        let provider = "{id: entra, issuer: https://a.example.com, client_id: c, client_auth: none";
+        let provider = format!("{provider}{scopes}, identity: {{groups: {{overage: graph}}}}}}");
+        Home::new().warnings(&format!("public_url: https://mesh.example.com\nproviders:\n  - {provider}\n"), &[])
+    };
+    let warning = "providers[0].scopes\n   Microsoft Graph tells groups only to a token with `User.Read`, which is not \
+                   asked for\n   Add `User.Read`.";
+    assert_eq!(warned(""), format!("countersign.yaml:3:5: {warning}"));
+    assert_eq!(warned(", scopes: [openid, email]"), format!("countersign.yaml:3:89: {warning}"));
+    for scope in ["User.Read", "https://graph.microsoft.com/user.read", "https://graph.microsoft.com/.default"] {
+        assert_eq!(warned(&format!(", scopes: [openid, '{scope}']")), "", "{scope}");
+    }
 }
