@@ -90,6 +90,12 @@ async fn proxies_that_hand_on_a_503_get_one_while_the_store_is_away() {
         let program = house.ask("GET", door, &format!("{told}accept: */*\r\n{cookie}")).await;
         assert_eq!((program.status, program.header("retry-after")), (status, "5"), "{door}");
     }
+    // A link that a browser would follow to another host is none to try again by.
+    for (target, link) in [("/x", true), ("//evil.example/", false), ("/\\evil.example/", false)] {
+        let told = told.replace("uri: /x", &format!("uri: {target}"));
+        let page = house.ask("GET", "/forward-auth", &format!("{told}{PAGE}{cookie}")).await;
+        assert_eq!((page.status, page.body.contains("Try again</a>")), (503, link), "{target}");
+    }
     house.store.set_broken(false);
     assert_eq!(house.ask("GET", "/forward-auth", &format!("{told}{PAGE}{cookie}")).await.status, 200);
 }

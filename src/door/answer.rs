@@ -180,8 +180,9 @@ impl Answers {
         tracing::error!(%error, "a check could not be decided");
         let problem = Problem::from(error);
         if kind.is_seen() {
-            // The answer stands where the page would be, so that is where to try again.
-            problem.to_page(&self.pages, &pages::nonce(&*self.entropy), request_id, Some(question.target))
+            // The answer stands where the page would be, so that is where to try again. But `//host` leads elsewhere.
+            let retry = Some(question.target).filter(|target| stays_here(target));
+            problem.to_page(&self.pages, &pages::nonce(&*self.entropy), request_id, retry)
         } else {
             problem.to_json(request_id)
         }
@@ -231,6 +232,11 @@ impl std::fmt::Debug for Answers {
 /// Envoy makes a blank 403 of any 5xx that its HTTP check is answered with.
 const fn blanks_server_errors(door: CheckDoor) -> bool {
     matches!(door, CheckDoor::Http)
+}
+
+/// Whether a browser that is given `target` as a link stays on this host. To it, `\\` is a slash.
+fn stays_here(target: &str) -> bool {
+    target.strip_prefix('/').is_some_and(|rest| !rest.starts_with(['/', '\\']))
 }
 
 fn redirect(location: &str) -> Response {
