@@ -25,6 +25,7 @@ mod wire;
 mod anonymous;
 mod cutover;
 mod dev;
+mod examples;
 mod grpc;
 mod headers;
 mod istio;
