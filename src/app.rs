@@ -11,6 +11,7 @@ use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
+use crate::bearer::{SourceError, Sources};
 use crate::check::Check;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Listen, Settings, ShutdownSettings};
@@ -19,6 +20,7 @@ use crate::door::answer::Answers;
 use crate::door::browser::BrowserDoor;
 use crate::door::ext_authz_grpc::GrpcDoor;
 use crate::door::ext_authz_http::CheckDoor;
+use crate::door::forward_auth::ForwardAuthDoor;
 use crate::door::pages::{PageError, Pages};
 use crate::door::{Doors, keys};
 use crate::entropy::{Entropy, SystemEntropy};
@@ -42,6 +44,7 @@ pub struct Gateway {
     tls: Option<Arc<rustls::ServerConfig>>,
     doors: Doors,
     sessions: Arc<Sessions>,
+    sources: Option<Arc<Sources>>,
     refresher: Refresher,
     housekeeping: Housekeeping,
     metrics: Arc<Metrics>,
@@ -74,6 +77,9 @@ pub enum StartError {
     /// The way out to the providers.
     #[error(transparent)]
     Outbound(#[from] OutboundError),
+    /// The sources of identities without a browser.
+    #[error(transparent)]
+    Bearer(#[from] SourceError),
     /// The pages.
     #[error(transparent)]
     Pages(#[from] PageError),
@@ -149,15 +155,20 @@ impl Gateway {
             Arc::clone(&entropy),
             Arc::clone(&metrics),
         );
-        let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, Arc::clone(&clock));
+        let sources = sources(&settings, &clock, &metrics)?;
+        let check = Check::new(&settings, Arc::clone(&sessions), mint, renewals, sources.clone(), Arc::clone(&clock));
         let answers =
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
         let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
-        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(answers));
+        let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
+        let forward_auth = ForwardAuthDoor::new(&settings, answers, Arc::clone(&clock), Arc::clone(&entropy));
         let login =
             Login::new(&settings, providers.clone(), Arc::clone(&sessions), session_keys, clock, Arc::clone(&entropy));
         let browser_door = BrowserDoor::new(&settings, login, pages, Arc::clone(&metrics), entropy);
-        let others = Router::new().merge(browser_door.router()).merge(keys::router(&settings, Arc::clone(&keyring)));
+        let others = Router::new()
+            .merge(forward_auth.router())
+            .merge(browser_door.router())
+            .merge(keys::router(&settings, Arc::clone(&keyring)));
 
         let Listen { main, admin, tls } = &settings.listen;
         Ok(Self {
@@ -166,6 +177,7 @@ impl Gateway {
             tls: tls.as_ref().map(server::tls).transpose()?,
             doors: Doors::new(http, grpc, others),
             sessions: Arc::clone(&sessions),
+            sources,
             refresher,
             housekeeping: Housekeeping::new(sessions, keyring, providers, Arc::clone(&metrics)),
             metrics,
@@ -208,6 +220,9 @@ impl Gateway {
         for index in 0..housekeeping.providers() {
             let housekeeping = Arc::clone(&housekeeping);
             keepers.spawn(async move { housekeeping.keep_provider(index).await });
+        }
+        if let Some(sources) = self.sources {
+            keepers.spawn(async move { sources.keep_found().await });
         }
         let (sessions, watcher) = (Arc::clone(&self.sessions), Arc::clone(&housekeeping));
         keepers.spawn(async move { sessions.keep_house().await });
@@ -283,6 +298,19 @@ fn providers(
         Arc::new(Provider::new(provider.clone(), callback, outbound, Arc::clone(clock)))
     });
     Ok(made.collect())
+}
+
+/// None where nobody comes without a browser.
+fn sources(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) -> Result<Option<Arc<Sources>>, StartError> {
+    if settings.bearer.is_empty() {
+        return Ok(None);
+    }
+    let outbound = Outbound::new(&settings.egress)?;
+    Ok(Some(Arc::new(Sources::new(&settings.bearer, &outbound, metrics, clock)?)))
 }
 
 /// The providers alone, without a gateway around them.

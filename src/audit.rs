@@ -21,6 +21,19 @@ pub fn sign_in(identity: &Identity, sid: &str) {
     );
 }
 
+/// Somebody came with a token that was believed, for as long as it may be without another look.
+pub fn bearer(identity: &Identity, sid: &str) {
+    info!(
+        target: TARGET,
+        event = "bearer",
+        user = identity.user.as_str(),
+        subject = identity.subject.as_str(),
+        provider = identity.provider.as_str(),
+        sid,
+        "a bearer's token was believed"
+    );
+}
+
 /// Somebody was not let in. `user` is there once a provider has vouched for them; `reason` holds nothing secret.
 pub fn refusal(provider: Option<&ProviderId>, user: Option<&UserId>, reason: &str) {
     warn!(

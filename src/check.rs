@@ -5,12 +5,14 @@ mod headers;
 mod own_paths;
 mod own_token;
 mod pass;
+mod tokens;
 
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use thiserror::Error;
 
+use crate::bearer::{BearerError, Sources};
 use crate::clock::Clock;
 use crate::config::{Access, Challenge, Settings};
 use crate::cookie::{CookieNames, Upstream};
@@ -26,7 +28,8 @@ pub use pass::{Pass, Whom};
 
 use headers::OwnedHeaders;
 use own_token::OwnTokens;
-use pass::{NoPass, Passes};
+use pass::{Holder, NoPass, Passes};
+use tokens::AtOnce;
 
 /// One question: may this request pass, and as whom?
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +53,7 @@ pub enum Verdict {
     SignIn(SignIn),
     /// Somebody is signed in, and may not pass.
     Deny(Deny),
-    /// The request is malformed (400).
+    /// The request is malformed (400), or brings a token for us that is no good (401).
     Refuse(Refusal),
 }
 
@@ -70,6 +73,10 @@ pub struct Allow {
 pub enum AllowReason {
     /// Somebody is signed in and admitted.
     Session,
+    /// A bearer token's user is admitted.
+    Bearer,
+    /// A user is admitted for whom the proxy in front vouches.
+    FrontProxy,
     /// The rule lets everyone pass.
     Public,
     /// Nobody is signed in, where nobody needs to be.
@@ -117,8 +124,8 @@ pub struct Deny {
     pub rule: String,
 }
 
-/// Why a request is malformed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+/// Why a request is refused whoever sent it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Refusal {
     /// The path means different things to different servers.
     #[error("the path can be read in more than one way, and not all readings fall under the same rule")]
@@ -129,6 +136,15 @@ pub enum Refusal {
     /// A token of ours that a workload received, sent in again where the mesh would believe it.
     #[error("it carries a token that was made for another request")]
     OwnToken,
+    /// Two credentials in one place.
+    #[error("two credentials were sent in one place, and not everybody agrees which of them counts")]
+    TwoCredentials,
+    /// A session's value in an `Authorization` that the workload would read.
+    #[error("it would show the secret of a session to a workload")]
+    SessionForWorkload,
+    /// A token for us that is no good (RFC 6750 section 3.1, `invalid_token`).
+    #[error("the token is refused: {0}")]
+    BadToken(String),
 }
 
 /// Nothing could be decided. The request does not pass.
@@ -140,6 +156,9 @@ pub enum CheckError {
     /// No token could be minted.
     #[error(transparent)]
     Mint(#[from] MintError),
+    /// What it takes to verify a token cannot be had.
+    #[error(transparent)]
+    Issuer(BearerError),
 }
 
 /// Decides.
@@ -153,11 +172,13 @@ pub struct Check {
     owned: OwnedHeaders,
     own_tokens: OwnTokens,
     renewals: Renewals,
+    /// None where nobody comes without a browser: then nobody looks.
+    sources: Option<Arc<Sources>>,
     clock: Arc<dyn Clock>,
 }
 
 /// What the cookie says, before the store is asked.
-enum Bearer {
+enum Cookie {
     Nobody(SignInReason),
     Somebody(SessionCookie),
 }
@@ -170,6 +191,7 @@ impl Check {
         sessions: Arc<Sessions>,
         mint: Mint,
         renewals: Renewals,
+        sources: Option<Arc<Sources>>,
         clock: Arc<dyn Clock>,
     ) -> Self {
         let owned = OwnedHeaders::new(settings);
@@ -183,6 +205,7 @@ impl Check {
             owned,
             own_tokens: OwnTokens::new(settings.token.issuer.clone()),
             renewals,
+            sources,
             clock,
         }
     }
@@ -199,8 +222,15 @@ impl Check {
         if without_identity {
             return None;
         }
-        let cookie = self.sessions.prove(self.cookies.find_session(question.headers).ok()??).ok()?;
         let now = self.clock.now();
+        if let Some(sources) = &self.sources {
+            match self.known_by_token(sources, question, rule, now) {
+                AtOnce::Nothing => {}
+                AtOnce::Pass(verdict) => return Some(verdict),
+                AtOnce::Later => return None,
+            }
+        }
+        let cookie = self.sessions.prove(self.cookies.find_session(question.headers).ok()??).ok()?;
         let live = self.sessions.cached(cookie.key, now)?;
         if live.session.renew_at <= now {
             return None;
@@ -227,21 +257,31 @@ impl Check {
         if kind == Kind::Preflight && rule.preflight_pass {
             return Ok(self.without_identity(question, rule, AllowReason::Preflight));
         }
-        let bearer = match self.cookies.find_session(question.headers) {
+        if let Some(sources) = &self.sources
+            && let Some(verdict) = self.by_token(sources, question, rule, kind).await?
+        {
+            return Ok(verdict);
+        }
+        let cookie = match self.cookies.find_session(question.headers) {
             Err(_) => return Ok(Verdict::Refuse(Refusal::TwoCookies)),
-            Ok(None) => Bearer::Nobody(SignInReason::NoCookie),
+            Ok(None) => Cookie::Nobody(SignInReason::NoCookie),
             Ok(Some(value)) => match self.sessions.prove(value) {
-                Err(_) => Bearer::Nobody(SignInReason::CookieInvalid),
-                Ok(cookie) => Bearer::Somebody(cookie),
+                Err(_) => Cookie::Nobody(SignInReason::CookieInvalid),
+                Ok(cookie) => Cookie::Somebody(cookie),
             },
         };
-        let reason = match bearer {
-            Bearer::Nobody(reason) => reason,
-            Bearer::Somebody(cookie) => match self.sessions.find(&cookie).await? {
+        let reason = match cookie {
+            Cookie::Nobody(reason) => reason,
+            Cookie::Somebody(cookie) => match self.sessions.find(&cookie).await? {
                 Some(live) => return self.somebody(question, rule, kind, &cookie, &live),
                 None => SignInReason::SessionEnded,
             },
         };
+        if let Some(sources) = self.sources.as_ref().filter(|_| rule.keep_authorization)
+            && let Some(verdict) = self.by_kept_token(sources, question, rule, kind).await?
+        {
+            return Ok(verdict);
+        }
         if matches!(rule.access, Access::Optional) {
             return Ok(self.without_identity(question, rule, AllowReason::Anonymous));
         }
@@ -271,24 +311,35 @@ impl Check {
         if live.session.renew_at <= now {
             self.renewals.hand_over(cookie, now);
         }
-        let identity = &live.session.identity;
-        if let Err(not_admitted) = rule.admits(identity) {
-            let (user, reason) = (identity.user.clone(), not_admitted.to_string());
-            return Ok(Verdict::Deny(Deny { user, reason, kind, rule: rule.name().to_owned() }));
+        let holder = Holder::from(&**live);
+        if let Err(deny) = admits(rule, kind, &holder) {
+            return Ok(deny);
         }
         if let Some(pass) = self.passes.find(cookie.key, rule, live, now) {
             return Ok(self.allow(question, pass, AllowReason::Session));
         }
-        let pass = match Pass::make(&self.owned, &self.mint, rule, live) {
-            Ok(pass) => Arc::new(pass),
-            Err(error @ (NoPass::Header(_) | NoPass::Mint(MintError::TooLarge { .. }))) => {
-                let (user, reason) = (identity.user.clone(), error.to_string());
-                return Ok(Verdict::Deny(Deny { user, reason, kind, rule: rule.name().to_owned() }));
-            }
-            Err(NoPass::Mint(error)) => return Err(error.into()),
+        let pass = match self.make_pass(rule, kind, &holder)? {
+            Ok(pass) => pass,
+            Err(deny) => return Ok(deny),
         };
         self.passes.keep(cookie.key, rule, &pass);
         Ok(self.allow(question, pass, AllowReason::Session))
+    }
+
+    /// A new pass; or a denial, if the user is too much for a token.
+    fn make_pass(
+        &self,
+        rule: &Rule,
+        kind: Kind,
+        holder: &Holder<'_>,
+    ) -> Result<Result<Arc<Pass>, Verdict>, CheckError> {
+        match Pass::make(&self.owned, &self.mint, rule, holder) {
+            Ok(pass) => Ok(Ok(Arc::new(pass))),
+            Err(error @ (NoPass::Header(_) | NoPass::Mint(MintError::TooLarge { .. }))) => {
+                Ok(Err(deny(rule, kind, holder, error.to_string())))
+            }
+            Err(NoPass::Mint(error)) => Err(error.into()),
+        }
     }
 
     /// Our browser door needs our cookies, which its own requests therefore keep. On a host that is not ours the same
@@ -310,8 +361,20 @@ impl Check {
         if replayed {
             return Verdict::Refuse(Refusal::OwnToken);
         }
+        let sources = self.sources.as_ref().filter(|_| pass.keeps_authorization());
+        if sources.is_some_and(|sources| self.sessions_are_shown(sources, question)) {
+            return Verdict::Refuse(Refusal::SessionForWorkload);
+        }
         Verdict::Allow(Allow { pass, cookie: self.cookies.upstream(question.headers), reason })
     }
+}
+
+fn admits(rule: &Rule, kind: Kind, holder: &Holder<'_>) -> Result<(), Verdict> {
+    rule.admits(holder.identity).map_err(|not_admitted| deny(rule, kind, holder, not_admitted.to_string()))
+}
+
+fn deny(rule: &Rule, kind: Kind, holder: &Holder<'_>, reason: String) -> Verdict {
+    Verdict::Deny(Deny { user: holder.identity.user.clone(), reason, kind, rule: rule.name().to_owned() })
 }
 
 /// The ports that browsers write behind a host of ours.

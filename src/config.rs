@@ -123,21 +123,16 @@ fn inherit(root: &mut Node) {
     let (identity, unauthenticated) = (general("identity"), general("unauthenticated"));
     let Value::Map(entries) = &mut root.value else { return };
     for entry in entries {
+        if let (Value::Map(own), "front_proxy") = (&mut entry.node.value, entry.name.as_str()) {
+            inherit_identity(own, identity.as_ref());
+        }
         let Value::List(items) = &mut entry.node.value else { continue };
         for item in items {
             let Value::Map(own) = &mut item.value else { continue };
             match entry.name.as_str() {
-                "providers" => {
-                    let Some(identity) = &identity else { continue };
-                    match own.iter_mut().find(|entry| entry.name == "identity") {
-                        Some(special) => read::inherit(&mut special.node, identity),
-                        None => own.push(Entry {
-                            name: "identity".into(),
-                            name_place: identity.place.clone(),
-                            node: identity.clone(),
-                        }),
-                    }
-                }
+                // Neither ServiceAccounts nor sessions have anything in common with the claims of people.
+                "bearer" if !is_one_of(own, "kind", &["jwt", "introspection"]) => {}
+                "providers" | "bearer" => inherit_identity(own, identity.as_ref()),
                 "rules" => {
                     let special = own.iter_mut().find(|entry| entry.name == "unauthenticated");
                     if let (Some(special), Some(general)) = (special, &unauthenticated) {
@@ -148,4 +143,17 @@ fn inherit(root: &mut Node) {
             }
         }
     }
+}
+
+fn inherit_identity(own: &mut Vec<Entry>, identity: Option<&Node>) {
+    let Some(identity) = identity else { return };
+    match own.iter_mut().find(|entry| entry.name == "identity") {
+        Some(special) => read::inherit(&mut special.node, identity),
+        None => own.push(Entry { name: "identity".into(), name_place: identity.place.clone(), node: identity.clone() }),
+    }
+}
+
+fn is_one_of(entries: &[Entry], name: &str, words: &[&str]) -> bool {
+    let word = |entry: &Entry| matches!(&entry.node.value, Value::Text(text) if words.contains(&text.as_str()));
+    entries.iter().any(|entry| entry.name == name && word(entry))
 }

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod browser;
 pub mod ext_authz_grpc;
 pub mod ext_authz_http;
+pub mod forward_auth;
 pub mod keys;
 pub mod pages;
 pub mod problem;

@@ -7,19 +7,32 @@ mod graph;
 mod id_token;
 mod keys;
 mod metadata;
+mod named_keys;
 mod outbound;
 mod provider;
+mod published;
 mod token_endpoint;
 mod trouble;
 mod userinfo;
 
+#[cfg(test)]
+#[path = "../tests/support/lying_idp.rs"]
+pub(crate) mod lying_idp;
+
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 pub use self::diagnosis::{KeysTrouble, Symptom, published_keys};
+pub(crate) use self::id_token::time as numeric_date;
+pub(crate) use self::named_keys::NamedKeys;
+pub(crate) use self::outbound::Reach;
 pub use self::outbound::{Outbound, OutboundError};
 pub use self::provider::{Provider, Readiness};
+pub(crate) use self::published::{Issuer, PublishedKeys, SignedClaims, Unverified};
+pub(crate) use self::trouble::quotable;
 
 use crate::clock::UnixTime;
+use crate::config::IdentitySettings;
 use crate::identity::{Identity, ProviderId, ProviderTokens};
 
 /// What a browser takes to the provider (OIDC Core section 3.1.2.1).
@@ -108,4 +121,16 @@ pub enum IdpError {
         /// Which claim and which setting.
         reason: String,
     },
+}
+
+/// Verified claims as an identity, by the settings of whoever vouched for them; what is missing cannot be asked for.
+/// Whether it is admitted is not judged.
+pub(crate) fn identity_of(
+    claims: Map<String, Value>,
+    vouched_by: &ProviderId,
+    settings: &IdentitySettings,
+) -> Result<Identity, String> {
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let claims = claims::Claims { id_token: claims, ..claims::Claims::default() };
+    claims.identity(&subject, vouched_by, settings).map_err(|trouble| trouble.reason().to_owned())
 }

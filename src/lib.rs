@@ -24,8 +24,10 @@ pub mod rules;
 pub mod seal;
 
 // Floor 2, state: keys, sessions, identity providers, tokens.
+pub mod bearer;
 pub mod idp;
 pub mod keyring;
+pub mod kube;
 pub mod mint;
 pub mod session;
 

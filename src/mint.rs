@@ -30,11 +30,11 @@ pub struct Mint {
 /// What a token says of the sign-in behind it.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
-    /// A pseudonym of the session.
+    /// A pseudonym of the session or of the token that was exchanged.
     pub sid: &'a str,
-    /// When the browser signed in here.
-    pub signed_in_at: UnixTime,
-    /// When the session ends: no token outlives it.
+    /// When the browser signed in here, if one did.
+    pub signed_in_at: Option<UnixTime>,
+    /// When the session or the source's token ends: no token outlives it.
     pub ends_at: UnixTime,
 }
 
@@ -136,7 +136,7 @@ impl Mint {
             jti: URL_SAFE_NO_PAD.encode(random::<16>(&*self.entropy)),
             sid: context.sid,
             auth_time: identity.auth_time,
-            signed_in_at: identity.auth_time.is_none().then_some(context.signed_in_at),
+            signed_in_at: context.signed_in_at.filter(|_| identity.auth_time.is_none()),
             acr: identity.acr.as_deref(),
             amr: &identity.amr,
             email: identity.email.as_ref().map(crate::identity::Email::as_str),

@@ -30,6 +30,7 @@ const SIGN_OUT: &str = "/oauth2/sign_out";
 struct House {
     store: Arc<Faulty>,
     sessions: Arc<Sessions>,
+    metrics: Arc<Metrics>,
     address: SocketAddr,
     // Held for as long as the house stands.
     _stop: oneshot::Sender<()>,
@@ -75,6 +76,25 @@ async fn people_are_sent_to_a_page_and_programs_get_401_while_the_store_is_away(
 }
 
 #[tokio::test]
+async fn proxies_that_hand_on_a_503_get_one_while_the_store_is_away() {
+    let house = House::open().await;
+    let cookie = cookie(&house.other_sessions_cookie().await);
+    house.store.set_broken(true);
+    let told = "x-forwarded-method: GET\r\nx-forwarded-host: mesh.example.com\r\nx-forwarded-uri: /x\r\n";
+    for (door, status) in
+        [("/forward-auth", 503), ("/forward-auth?answer=401", 401), ("/forward-auth?answer=refusal", 503)]
+    {
+        let page = house.ask("GET", door, &format!("{told}{PAGE}{cookie}")).await;
+        assert_eq!((page.status, page.header("retry-after"), page.header("location")), (status, "5", ""), "{door}");
+        assert!(page.body.contains("Sessions are out of reach"), "{}", page.body);
+        let program = house.ask("GET", door, &format!("{told}accept: */*\r\n{cookie}")).await;
+        assert_eq!((program.status, program.header("retry-after")), (status, "5"), "{door}");
+    }
+    house.store.set_broken(false);
+    assert_eq!(house.ask("GET", "/forward-auth", &format!("{told}{PAGE}{cookie}")).await.status, 200);
+}
+
+#[tokio::test]
 async fn over_grpc_a_503_is_a_503_while_the_store_is_away() {
     let house = House::open().await;
     let (in_memory, only_in_store) = (house.cookie().await, house.other_sessions_cookie().await);
@@ -99,6 +119,10 @@ async fn over_grpc_a_503_is_a_503_while_the_store_is_away() {
     assert_eq!(grpc_check::headers(&stranger.headers)["location"], "/oauth2/start?rd=/x%3Fy%3D1");
     let known = house.ask_over_grpc("GET", "text/html", Some(&in_memory)).await;
     assert!(matches!(known, HttpResponse::OkResponse(_)), "{known:?}");
+    let counted = house.metrics.encode();
+    for series in [r#"verdict="error",reason="store_unavailable""#, r#"verdict="allow",reason="session""#] {
+        assert!(counted.contains(&format!("countersign_checks_total{{door=\"grpc\",{series}}}")), "{counted}");
+    }
     house.store.set_broken(false);
     let again = house.ask_over_grpc("GET", "text/html", Some(&only_in_store)).await;
     assert!(matches!(again, HttpResponse::OkResponse(_)), "{again:?}");
@@ -142,15 +166,17 @@ impl House {
         let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
-        let settings = settings::settings(data.path(), settings::NOBODY, "");
+        let settings = settings::settings(data.path(), settings::NOBODY, "trusted_proxies: [127.0.0.1]\n");
         let metrics = Arc::new(Metrics::new());
-        let gateway = Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), metrics).await.unwrap();
+        let opened =
+            Gateway::open_on(store.clone(), settings, clock, Arc::new(SystemEntropy), Arc::clone(&metrics)).await;
+        let gateway = opened.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(gateway.run(async {
             let _ = stopped.await;
         }));
-        Self { store, sessions, address, _stop: stop, _data: data }
+        Self { store, sessions, metrics, address, _stop: stop, _data: data }
     }
 
     /// The cookie of a session that is in memory.

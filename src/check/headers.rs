@@ -41,8 +41,10 @@ pub(super) struct OwnedHeaders {
 impl OwnedHeaders {
     pub(super) fn new(settings: &Settings) -> Self {
         let fixed = [AUTHORIZATION, TRANSACTION_TOKEN, settings.token.header.clone()];
+        let credentials = settings.bearer.headers();
         let names: BTreeSet<String> = fixed
             .iter()
+            .chain(&credentials)
             .chain(settings.headers.iter().map(|(name, _)| name))
             .map(|name| name.as_str().to_owned())
             .collect();
@@ -71,19 +73,20 @@ impl OwnedHeaders {
         filled.collect()
     }
 
-    /// What `x-envoy-auth-headers-to-remove` names: all that is ours and not in `set`, and every underscored spelling
-    /// whether or not the request was seen to have it.
-    pub(super) fn removal(
-        &self,
-        set: &[(HeaderName, HeaderValue)],
-        keep_authorization: bool,
-        cookie: bool,
-    ) -> HeaderValue {
+    /// Which of ours `set` does not set, and which are not the client's to keep.
+    pub(super) fn unset(&self, set: &[(HeaderName, HeaderValue)], keep_authorization: bool) -> Vec<HeaderName> {
         let is_set = |name: &str| set.iter().any(|(other, _)| other.as_str() == name);
         let kept = |name: &str| keep_authorization && name == AUTHORIZATION.as_str();
         let unset = self.names.iter().filter(|name| !is_set(name) && !kept(name));
+        unset.filter_map(|name| HeaderName::try_from(&**name).ok()).collect()
+    }
+
+    /// What `x-envoy-auth-headers-to-remove` names: all that is ours and `unset`, and every underscored spelling
+    /// whether or not the request was seen to have it.
+    pub(super) fn removal(&self, unset: &[HeaderName], cookie: bool) -> HeaderValue {
         let cookie = cookie.then(|| COOKIE.as_str());
-        let all: Vec<&str> = unset.chain(&self.underscored).map(String::as_str).chain(cookie).collect();
+        let underscored = self.underscored.iter().map(String::as_str);
+        let all: Vec<&str> = unset.iter().map(HeaderName::as_str).chain(underscored).chain(cookie).collect();
         HeaderValue::try_from(all.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }

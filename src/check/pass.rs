@@ -7,19 +7,23 @@ use quick_cache::sync::Cache;
 use thiserror::Error;
 
 use super::headers::{HeaderTooLarge, OwnedHeaders};
+use crate::bearer::Verified;
 use crate::clock::UnixTime;
-use crate::identity::{Groups, UserId};
+use crate::identity::{Groups, Identity, UserId};
 use crate::mint::{Context, Mint, MintError};
 use crate::rules::Rule;
 use crate::session::{Live, Revision, StoreKey};
 
 /// How many passes are kept, at most; each is some two or three kilobytes.
 const CAPACITY: usize = 50_000;
+/// The same of bearer tokens.
+const TOKEN_CAPACITY: usize = 10_000;
 
 /// The headers of an admitted request.
 #[derive(Clone, Debug)]
 pub struct Pass {
     set: Vec<(HeaderName, HeaderValue)>,
+    unset: Vec<HeaderName>,
     remove: HeaderValue,
     remove_with_cookie: HeaderValue,
     sets_token: bool,
@@ -29,6 +33,21 @@ pub struct Pass {
     fresh_until: UnixTime,
 }
 
+/// Whom a pass is made for, whatever vouches for them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Holder<'a> {
+    /// Who it is.
+    pub(super) identity: &'a Identity,
+    /// A pseudonym of the session or token.
+    pub(super) sid: &'a str,
+    /// When the browser signed in here, if one did.
+    pub(super) signed_in_at: Option<UnixTime>,
+    /// When the session or token ends.
+    pub(super) ends_at: UnixTime,
+    /// Which writing of the session, if it is one.
+    pub(super) revision: Option<Revision>,
+}
+
 /// Whom a pass is for, as a gateway may note it down.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Whom {
@@ -36,7 +55,7 @@ pub struct Whom {
     pub user: UserId,
     /// Their groups.
     pub groups: Groups,
-    /// The session's pseudonym, which the RC token carries too.
+    /// The session's or the token's pseudonym, which the RC token carries too.
     pub sid: String,
     /// The rule that admits them.
     pub rule: String,
@@ -47,6 +66,12 @@ impl Pass {
     #[must_use]
     pub fn set(&self) -> &[(HeaderName, HeaderValue)] {
         &self.set
+    }
+
+    /// Which other headers are ours: the workload must not read what the client sent under these names.
+    #[must_use]
+    pub fn unset(&self) -> &[HeaderName] {
+        &self.unset
     }
 
     /// What the workload must not see, comma-separated; with `cookie` if nothing is left of that header.
@@ -73,10 +98,12 @@ impl Pass {
 
     /// A pass that takes away whatever is ours.
     fn without_identity(owned: &OwnedHeaders, keeps_authorization: bool) -> Self {
+        let unset = owned.unset(&[], keeps_authorization);
         Self {
             set: Vec::new(),
-            remove: owned.removal(&[], keeps_authorization, false),
-            remove_with_cookie: owned.removal(&[], keeps_authorization, true),
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
             sets_token: false,
             keeps_authorization,
             whom: None,
@@ -85,34 +112,46 @@ impl Pass {
         }
     }
 
-    /// A pass for a session under a rule that admits it.
-    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, live: &Live) -> Result<Self, NoPass> {
-        let session = &live.session;
-        let mut set = owned.filled(&session.identity)?;
-        let mut fresh_until = session.ends_at;
+    /// A pass for somebody whom a rule admits.
+    pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, holder: &Holder<'_>) -> Result<Self, NoPass> {
+        let mut set = owned.filled(holder.identity)?;
+        let mut fresh_until = holder.ends_at;
         let token_may_be_set = !(rule.keep_authorization && owned.token == http::header::AUTHORIZATION);
         let sets_token = rule.mint_token && token_may_be_set;
         if sets_token {
-            let context = Context { sid: &session.sid, signed_in_at: session.signed_in_at, ends_at: session.ends_at };
-            let token = mint.mint(&session.identity, context, rule.audience.as_deref())?;
+            let Holder { sid, signed_in_at, ends_at, .. } = *holder;
+            let token = mint.mint(holder.identity, Context { sid, signed_in_at, ends_at }, rule.audience.as_deref())?;
             fresh_until = token.fresh_until;
             set.push((owned.token.clone(), token.header_value));
         }
         let keep = rule.keep_authorization;
-        let (remove, remove_with_cookie) = (owned.removal(&set, keep, false), owned.removal(&set, keep, true));
-        let identity = &session.identity;
-        let (user, groups) = (identity.user.clone(), identity.groups.clone());
-        let whom = Whom { user, groups, sid: session.sid.clone(), rule: rule.name().to_owned() };
+        let unset = owned.unset(&set, keep);
+        let (user, groups) = (holder.identity.user.clone(), holder.identity.groups.clone());
+        let whom = Whom { user, groups, sid: holder.sid.to_owned(), rule: rule.name().to_owned() };
         Ok(Self {
             set,
-            remove,
-            remove_with_cookie,
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
             sets_token,
             keeps_authorization: keep,
             whom: Some(whom),
-            revision: Some(live.revision),
+            revision: holder.revision,
             fresh_until,
         })
+    }
+}
+
+impl<'a> From<&'a Live> for Holder<'a> {
+    fn from(live: &'a Live) -> Self {
+        let session = &live.session;
+        Self {
+            identity: &session.identity,
+            sid: &session.sid,
+            signed_in_at: Some(session.signed_in_at),
+            ends_at: session.ends_at,
+            revision: Some(live.revision),
+        }
     }
 }
 
@@ -129,6 +168,8 @@ pub(super) enum NoPass {
 pub(super) struct Passes {
     /// By session and rule. A session that has ended is never asked for, so its passes just age out.
     sessions: Cache<(StoreKey, usize), Arc<Pass>>,
+    /// By what was found of a token and rule. No finding is like another, so what was superseded is never asked for.
+    tokens: Cache<(u64, usize), Arc<Pass>>,
     nobody: Arc<Pass>,
     nobody_authorization_kept: Arc<Pass>,
 }
@@ -136,7 +177,12 @@ pub(super) struct Passes {
 impl Passes {
     pub(super) fn new(owned: &OwnedHeaders) -> Self {
         let nobody = |keep| Arc::new(Pass::without_identity(owned, keep));
-        Self { sessions: Cache::new(CAPACITY), nobody: nobody(false), nobody_authorization_kept: nobody(true) }
+        Self {
+            sessions: Cache::new(CAPACITY),
+            tokens: Cache::new(TOKEN_CAPACITY),
+            nobody: nobody(false),
+            nobody_authorization_kept: nobody(true),
+        }
     }
 
     /// The pass of whoever has no identity.
@@ -147,6 +193,14 @@ impl Passes {
     pub(super) fn find(&self, session: StoreKey, rule: &Rule, live: &Live, now: UnixTime) -> Option<Arc<Pass>> {
         let pass = self.sessions.get(&(session, rule.index))?;
         (pass.revision == Some(live.revision) && now < pass.fresh_until).then_some(pass)
+    }
+
+    pub(super) fn find_for_token(&self, verified: &Verified, rule: &Rule, now: UnixTime) -> Option<Arc<Pass>> {
+        self.tokens.get(&(verified.finding, rule.index)).filter(|pass| now < pass.fresh_until)
+    }
+
+    pub(super) fn keep_for_token(&self, verified: &Verified, rule: &Rule, pass: &Arc<Pass>) {
+        self.tokens.insert((verified.finding, rule.index), Arc::clone(pass));
     }
 
     pub(super) fn keep(&self, session: StoreKey, rule: &Rule, pass: &Arc<Pass>) {

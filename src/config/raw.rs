@@ -1,6 +1,7 @@
 //! The configuration as the file spells it: typed, with every default, not yet judged. The comments here are the
 //! reference that `config schema` prints and `docs/configuration.md` lists.
 
+mod bearer;
 mod doors;
 mod identity;
 mod provider;
@@ -12,6 +13,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use bearer::{Bearer, BearerKind, FrontProxy, FrontProxyKind, KubernetesVerify};
 pub(super) use doors::Doors;
 pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
 pub(super) use provider::{ClientAuth, Provider, ResponseMode};
@@ -41,6 +43,11 @@ pub(super) struct Raw {
     /// How claims become an identity and whom to admit, for every provider; a provider's own `identity` overrides it
     /// key by key.
     pub(super) identity: Identity,
+    /// Who may come without a browser, by a bearer token: the sources that are asked, in this order.
+    pub(super) bearer: Vec<Bearer>,
+    /// The proxy in front of the gateway whose signed header says who somebody is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) front_proxy: Option<FrontProxy>,
     /// How long a sign-in lasts, and where it is kept.
     pub(super) session: Session,
     /// The RC tokens that workloads get.
@@ -56,7 +63,8 @@ pub(super) struct Raw {
     pub(super) cookie: Cookie,
     /// The paths that are ours.
     pub(super) paths: Paths,
-    /// Addresses and networks whose `X-Forwarded-*` headers are believed.
+    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed.
+    /// Without any, that door is shut.
     pub(super) trusted_proxies: Vec<String>,
     /// The way out to the identity providers.
     pub(super) egress: Egress,

@@ -1,5 +1,8 @@
 //! What a valid configuration is, once it has been read: every value of a type that cannot be wrong.
 
+mod bearer;
+mod kubernetes;
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -13,6 +16,9 @@ use url::Url;
 use super::Replacement;
 use crate::identity::ProviderId;
 use crate::secret::{SecretBytes, SecretText};
+
+pub use bearer::*;
+pub use kubernetes::KubernetesApi;
 
 /// The whole configuration of a gateway.
 #[derive(Clone, Debug)]
@@ -29,6 +35,8 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// The identity providers, at least one; their ids and callback paths differ.
     pub providers: Vec<ProviderSettings>,
+    /// Identities without a browser.
+    pub bearer: BearerSettings,
     /// Sessions.
     pub session: SessionSettings,
     /// RC tokens.

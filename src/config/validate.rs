@@ -2,6 +2,7 @@
 //! its place so that the rest can be judged too.
 
 mod address;
+mod bearer;
 mod doors;
 mod header;
 mod identity;
@@ -34,13 +35,14 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let cookie = address::cookie(raw, public_url.as_ref(), &hosts, at, report);
     let (path_prefix, check_prefix) = address::paths(&raw.paths, &at.field("paths"), report);
     let listen = listen(&raw.listen, &at.field("listen"), report);
-    let doors = doors::open(&raw.doors, &at.field("doors"), report);
+    let doors = doors::open(&raw.doors, raw.trusted_proxies.is_empty(), &at.field("doors"), report);
     let providers = provider::all(raw, &path_prefix, at, environment, report);
     let session = lifetime::session(&raw.session, &at.field("session"), environment, report);
     let token = lifetime::token(raw, public_url.as_ref(), session.max_age, at, report);
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
     provider::spoken_for(&providers, &headers, &rules, &at.field("providers"), report);
+    let bearer = bearer::all(raw, &providers, &token, &headers, at, environment, report);
     identity::ignored_groups(&providers, &rules, &at.field("providers"), report);
     identity::graph_scopes(&providers, &at.field("providers"), report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);
@@ -58,6 +60,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         doors,
         data_dir: raw.data_dir.0.clone(),
         providers,
+        bearer,
         session,
         token,
         headers,

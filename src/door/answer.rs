@@ -74,7 +74,7 @@ impl Answers {
         }
         let begun = Instant::now();
         let Some(Verdict::Allow(allow)) = self.check.answer_at_once(question) else { return None };
-        self.metrics.check(door, CheckVerdict::Allow, CheckReason::Session, begun.elapsed());
+        self.metrics.check(door, CheckVerdict::Allow, reason_of(allow.reason), begun.elapsed());
         Some(allow)
     }
 
@@ -83,6 +83,23 @@ impl Answers {
         let ids = RequestIds::of(question.headers, &*self.entropy);
         let span = ids.span();
         self.answer_within(door, question, ids.request_id()).instrument(span).await
+    }
+
+    /// Counts a question that is refused before anybody looks at the request that it is about.
+    pub fn count_refused(&self, door: CheckDoor, reason: CheckReason) {
+        self.metrics.check(door, CheckVerdict::Refuse, reason, Duration::ZERO);
+    }
+
+    /// What to say in the place of an allow that comes too late: the gateway has told the sender otherwise already.
+    #[must_use]
+    pub fn overtaken(&self, question: &Question<'_>) -> Response {
+        let ids = RequestIds::of(question.headers, &*self.entropy);
+        let problem = Problem::overtaken();
+        if Kind::of(question.method, question.headers).is_seen() {
+            problem.to_page(&self.pages, &pages::nonce(&*self.entropy), ids.request_id(), None)
+        } else {
+            problem.to_json(ids.request_id())
+        }
     }
 
     /// The answer to a question that cannot be read: whatever it is about does not pass.
@@ -111,7 +128,7 @@ impl Answers {
             Ok(Verdict::Allow(allow)) => return Answer::Allow(allow),
             Ok(Verdict::SignIn(sign_in)) => self.sign_in(&sign_in, request_id),
             Ok(Verdict::Deny(deny)) => self.denied(&deny, request_id),
-            Ok(Verdict::Refuse(refusal)) => self.refused(refusal, kind, request_id),
+            Ok(Verdict::Refuse(refusal)) => self.refused(&refusal, kind, request_id),
             Err(error) if blanks_server_errors(door) => self.undecided_by_detour(&error, question, kind, request_id),
             Err(error) => self.undecided(&error, question, kind, request_id),
         })
@@ -147,10 +164,12 @@ impl Answers {
         self.pages.render(StatusCode::FORBIDDEN, page, &pages::nonce(&*self.entropy))
     }
 
-    fn refused(&self, refusal: Refusal, kind: Kind, request_id: &str) -> Response {
+    fn refused(&self, refusal: &Refusal, kind: Kind, request_id: &str) -> Response {
         tracing::info!(reason = %refusal, "refused");
-        let problem = Problem::from(&refusal);
-        if kind.is_seen() {
+        let problem = Problem::from(refusal);
+        // Programs that send tokens often say nothing of what they accept.
+        let is_program = kind == Kind::Unknown && matches!(refusal, Refusal::BadToken(_));
+        if kind.is_seen() && !is_program {
             problem.to_page(&self.pages, &pages::nonce(&*self.entropy), request_id, None)
         } else {
             problem.to_json(request_id)
@@ -223,18 +242,21 @@ fn redirect(location: &str) -> Response {
     (StatusCode::FOUND, headers).into_response()
 }
 
+const fn reason_of(reason: AllowReason) -> CheckReason {
+    match reason {
+        AllowReason::Session => CheckReason::Session,
+        AllowReason::Bearer => CheckReason::Bearer,
+        AllowReason::FrontProxy => CheckReason::FrontProxy,
+        AllowReason::Public => CheckReason::Public,
+        AllowReason::Anonymous => CheckReason::Anonymous,
+        AllowReason::OwnPath => CheckReason::Own,
+        AllowReason::Preflight => CheckReason::Preflight,
+    }
+}
+
 const fn counted(answer: &Result<Verdict, CheckError>) -> (CheckVerdict, CheckReason) {
     match answer {
-        Ok(Verdict::Allow(allow)) => (
-            CheckVerdict::Allow,
-            match allow.reason {
-                AllowReason::Session => CheckReason::Session,
-                AllowReason::Public => CheckReason::Public,
-                AllowReason::Anonymous => CheckReason::Anonymous,
-                AllowReason::OwnPath => CheckReason::Own,
-                AllowReason::Preflight => CheckReason::Preflight,
-            },
-        ),
+        Ok(Verdict::Allow(allow)) => (CheckVerdict::Allow, reason_of(allow.reason)),
         Ok(Verdict::SignIn(sign_in)) => (
             CheckVerdict::SignIn,
             match sign_in.reason {
@@ -247,7 +269,11 @@ const fn counted(answer: &Result<Verdict, CheckError>) -> (CheckVerdict, CheckRe
         Ok(Verdict::Refuse(Refusal::AmbiguousPath)) => (CheckVerdict::Refuse, CheckReason::AmbiguousPath),
         Ok(Verdict::Refuse(Refusal::TwoCookies)) => (CheckVerdict::Refuse, CheckReason::TwoCookies),
         Ok(Verdict::Refuse(Refusal::OwnToken)) => (CheckVerdict::Refuse, CheckReason::OwnToken),
+        Ok(Verdict::Refuse(Refusal::TwoCredentials)) => (CheckVerdict::Refuse, CheckReason::TwoCredentials),
+        Ok(Verdict::Refuse(Refusal::SessionForWorkload)) => (CheckVerdict::Refuse, CheckReason::SessionForWorkload),
+        Ok(Verdict::Refuse(Refusal::BadToken(_))) => (CheckVerdict::Refuse, CheckReason::BadToken),
         Err(CheckError::Store(_)) => (CheckVerdict::Error, CheckReason::StoreUnavailable),
+        Err(CheckError::Issuer(_)) => (CheckVerdict::Error, CheckReason::IssuerUnavailable),
         Err(CheckError::Mint(_)) => (CheckVerdict::Error, CheckReason::KeysUnavailable),
     }
 }

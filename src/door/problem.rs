@@ -37,6 +37,9 @@ pub struct Problem {
     pub passing: bool,
 }
 
+/// What is said to a bearer whose token is no good (RFC 6750 section 3).
+const INVALID_TOKEN: &str = "invalid_token";
+
 /// The JSON form.
 #[derive(Serialize)]
 struct Json<'a> {
@@ -64,6 +67,34 @@ impl Problem {
         }
     }
 
+    /// A proxy's question that is not believed: anybody could say such a thing of a request.
+    #[must_use]
+    pub fn untrusted_proxy() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: "untrusted_proxy",
+            title: "The proxy that asks is not trusted",
+            what: "Its address is not among trusted_proxies, so what it says of the request is not believed.".into(),
+            who: AtFault::Operator,
+            hint: "Add the proxy's address to trusted_proxies in Countersign's config; the log tells it.",
+            passing: false,
+        }
+    }
+
+    /// A proxy's question that does not say, or not in one way, what is asked for.
+    #[must_use]
+    pub fn badly_asked(what: String) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "badly_asked",
+            title: "The proxy does not say which request it asks about",
+            what,
+            who: AtFault::Operator,
+            hint: "Compare the proxy's configuration with the examples.",
+            passing: false,
+        }
+    }
+
     /// A check that cannot be read, so that nobody knows what passes if it does.
     #[must_use]
     pub fn unreadable() -> Self {
@@ -78,6 +109,20 @@ impl Problem {
         }
     }
 
+    /// A request that could not be decided a moment ago, and could be by now.
+    #[must_use]
+    pub fn overtaken() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "overtaken",
+            title: "Please try again",
+            what: "A moment ago the gateway could not let this request pass; now it could.".into(),
+            who: AtFault::Operator,
+            hint: "Load the page again.",
+            passing: true,
+        }
+    }
+
     /// The page. `retry` is where to try again, if that makes sense.
     #[must_use]
     pub fn to_page(&self, pages: &Pages, nonce: &str, request_id: &str, retry: Option<&str>) -> Response {
@@ -88,6 +133,7 @@ impl Problem {
         if self.passing {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
         }
+        self.challenge(&mut response);
         response
     }
 
@@ -112,7 +158,15 @@ impl Problem {
         if let Some(seconds) = retry_after {
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        self.challenge(&mut response);
         response
+    }
+
+    fn challenge(&self, response: &mut Response) {
+        if self.code == INVALID_TOKEN {
+            let challenge = HeaderValue::from_static("Bearer error=\"invalid_token\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
     }
 }
 
@@ -150,6 +204,16 @@ impl From<&CheckError> for Problem {
     fn from(error: &CheckError) -> Self {
         match error {
             CheckError::Store(error) => Self::from(error),
+            CheckError::Issuer(_) => Self {
+                status: StatusCode::SERVICE_UNAVAILABLE,
+                code: "issuer_unavailable",
+                title: "Your token cannot be verified",
+                what: "The gateway cannot reach those who could say whether it is good, so it lets nobody pass by it."
+                    .into(),
+                who: AtFault::IdentityProvider,
+                hint: "Try again in a moment.",
+                passing: true,
+            },
             CheckError::Mint(_) => Self {
                 status: StatusCode::SERVICE_UNAVAILABLE,
                 code: "keys_unavailable",
@@ -187,16 +251,17 @@ impl From<&Refusal> for Problem {
             Refusal::OwnToken => {
                 ("own_token", "Leave the token out: who you are is told by your session, not by a token from the mesh.")
             }
+            Refusal::TwoCredentials => ("two_credentials", "Send one."),
+            Refusal::SessionForWorkload => {
+                ("session_for_workload", "Send the session's cookie here, as a browser does.")
+            }
+            Refusal::BadToken(_) => (INVALID_TOKEN, "Get a new token from its issuer, for this site."),
         };
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            code,
-            title: "The request cannot be understood safely",
-            what: sentence(&refusal.to_string()),
-            who: AtFault::Browser,
-            hint,
-            passing: false,
-        }
+        let (status, title) = match refusal {
+            Refusal::BadToken(_) => (StatusCode::UNAUTHORIZED, "Your token is no good here"),
+            _ => (StatusCode::BAD_REQUEST, "The request cannot be understood safely"),
+        };
+        Self { status, code, title, what: sentence(&refusal.to_string()), who: AtFault::Browser, hint, passing: false }
     }
 }
 

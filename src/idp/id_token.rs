@@ -72,7 +72,7 @@ pub(super) fn check_same_person(token: &Signed, known: &Identity) -> Result<(), 
 }
 
 /// A time that the token tells (RFC 7519 section 2, `NumericDate`).
-pub(super) fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, String> {
+pub(crate) fn time(claims: &Map<String, Value>, name: &str) -> Result<Option<UnixTime>, String> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let whole = value.as_u64().or_else(|| fractional(value)).filter(|seconds| *seconds <= LAST_SECOND);
     whole.map(UnixTime::from_secs).map(Some).ok_or_else(|| format!("its `{name}` is no time"))

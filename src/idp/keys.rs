@@ -76,6 +76,15 @@ struct Description {
     n: Option<String>,
 }
 
+/// Why a token is not verified.
+#[derive(Debug)]
+pub(super) enum Unverified {
+    /// The token is at fault.
+    Token(String),
+    /// The keys that it takes could not be had.
+    Keys(Trouble),
+}
+
 #[derive(Debug)]
 enum Refused {
     /// Newer keys could change that.
@@ -87,92 +96,82 @@ enum Refused {
 impl Keys {
     /// Fetches the keys, whenever that was done last.
     pub(super) async fn fetch(&self, endpoint: &Endpoint, outbound: &Outbound) -> Result<(), Trouble> {
-        let response = fetch_json(IdpOperation::Jwks, endpoint.url.as_str(), endpoint.reach, outbound).await?;
-        let keys = parse(response.body()).map_err(|reason| Trouble::Misbehaved(format!("jwks: {reason}")))?;
+        self.take(&download(endpoint, outbound).await?)
+    }
+
+    /// Takes a key set over, in the place of the keys last seen.
+    pub(super) fn take(&self, jwks: &[u8]) -> Result<(), Trouble> {
+        let keys = parse(jwks).map_err(|reason| Trouble::Misbehaved(format!("jwks: {reason}")))?;
         self.current.store(Arc::new(keys));
         Ok(())
     }
 
-    /// Fetches the keys, unless somebody else did since `seen`, or it was tried a moment ago.
-    async fn refetch(&self, seen: &Arc<Vec<Key>>, verifier: &Verifier<'_>) -> Result<(), Trouble> {
+    /// Whether none have been seen yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.current.load().is_empty()
+    }
+
+    /// Verifies the signature of a compact JWS. `newer` is awaited, rarely, if no key fits or the signature is bad.
+    pub(super) async fn verify(
+        &self,
+        token: &str,
+        algorithms: &[String],
+        clock: &dyn Clock,
+        newer: impl Future<Output = Result<Vec<u8>, Trouble>>,
+    ) -> Result<Signed, Unverified> {
+        let seen = self.current.load_full();
+        let first = match verify_with(&seen, token, algorithms) {
+            Ok(signed) => return Ok(signed),
+            Err(Refused::ByToken(reason)) => return Err(Unverified::Token(reason)),
+            Err(Refused::ByKeys(reason)) => reason,
+        };
+        let refetched = self.refetch(&seen, clock, newer).await;
+        let current = self.current.load_full();
+        match refetched {
+            Err(trouble) if current.is_empty() => Err(Unverified::Keys(trouble)),
+            Err(trouble) => {
+                let reason = format!("{first}; newer keys could not be had: {}", trouble.reason());
+                Err(Unverified::Keys(match trouble {
+                    Trouble::Unreachable(_) => Trouble::Unreachable(reason),
+                    _ => Trouble::Misbehaved(reason),
+                }))
+            }
+            Ok(()) => verify_with(&current, token, algorithms).map_err(|refused| match refused {
+                Refused::ByKeys(reason) | Refused::ByToken(reason) => Unverified::Token(reason),
+            }),
+        }
+    }
+
+    /// Gets newer keys, unless somebody else did since `seen`, or it was tried a moment ago.
+    async fn refetch(
+        &self,
+        seen: &Arc<Vec<Key>>,
+        clock: &dyn Clock,
+        newer: impl Future<Output = Result<Vec<u8>, Trouble>>,
+    ) -> Result<(), Trouble> {
         let mut asked_at = self.asked_at.lock().await;
         if !Arc::ptr_eq(seen, &self.current.load()) {
             return Ok(());
         }
-        let now = verifier.clock.now();
+        let now = clock.now();
         let pause = if seen.is_empty() { FIRST_FETCH_PAUSE } else { REFETCH_PAUSE };
         if asked_at.is_some_and(|at| now.since(at) < pause) {
             return Ok(());
         }
         *asked_at = Some(now);
-        self.fetch(verifier.endpoint, verifier.outbound).await
+        self.take(&newer.await?)
     }
 }
 
 impl Verifier<'_> {
     /// Verifies the signature of a compact JWS. Keys are fetched again, rarely, if none fits or the signature is bad.
     pub(super) async fn verify(&self, token: &str) -> Result<Signed, Trouble> {
-        let seen = self.keys.current.load_full();
-        let first = match self.verify_with(&seen, token) {
-            Ok(signed) => return Ok(signed),
-            Err(Refused::ByToken(reason)) => return Err(Trouble::Misbehaved(reason)),
-            Err(Refused::ByKeys(reason)) => reason,
-        };
-        let refetched = self.keys.refetch(&seen, self).await;
-        let current = self.keys.current.load_full();
-        match refetched {
-            Err(trouble) if current.is_empty() => Err(trouble),
-            Err(trouble) => {
-                let reason = format!("{first}; newer keys could not be had: {}", trouble.reason());
-                Err(match trouble {
-                    Trouble::Unreachable(_) => Trouble::Unreachable(reason),
-                    _ => Trouble::Misbehaved(reason),
-                })
-            }
-            Ok(()) => self.verify_with(&current, token).map_err(|refused| match refused {
-                Refused::ByKeys(reason) | Refused::ByToken(reason) => Trouble::Misbehaved(reason),
-            }),
-        }
-    }
-
-    fn verify_with(&self, keys: &[Key], token: &str) -> Result<Signed, Refused> {
-        let parts: Vec<&str> = token.split('.').collect();
-        let [header, payload, signature] = parts[..] else {
-            return Err(Refused::ByToken(format!("it has {} parts, a signed token has 3", parts.len())));
-        };
-        let header_members = object("header", header)?;
-        let (name, algorithm) = self.algorithm(&header_members)?;
-        // RFC 7515 section 4.1.11: an extension that must be understood, and none is.
-        if header_members.contains_key("crit") {
-            return Err(Refused::ByToken("its header has `crit`, which demands an extension".to_owned()));
-        }
-        if header_members.contains_key("cty") {
-            return Err(Refused::ByToken("its header has `cty`: nested tokens are not supported".to_owned()));
-        }
-        let kid = text_member(&header_members, "kid")?;
-        let typ = text_member(&header_members, "typ")?;
-        let claims = object("payload", payload)?;
-        let signature =
-            decoded(signature).ok_or_else(|| Refused::ByToken("its signature is not base64url".to_owned()))?;
-        let key = chosen(keys, kid.as_deref(), name)?;
-        let signed_part = &token[..header.len() + 1 + payload.len()];
-        key.public.verify_signature(&algorithm, signed_part.as_bytes(), &signature).map_err(|error| {
-            Refused::ByKeys(format!("its {name} signature does not fit the key {}: {error}", shown(kid.as_deref())))
-        })?;
-        Ok(Signed { claims, typ, key: key.public.clone(), algorithm })
-    }
-
-    fn algorithm(&self, header: &Map<String, Value>) -> Result<(&'static str, CoreJwsSigningAlgorithm), Refused> {
-        let said = header.get("alg").and_then(Value::as_str).unwrap_or_default();
-        let allowed = self.algorithms.iter().any(|name| name == said);
-        match ASYMMETRIC.iter().find(|(name, _)| *name == said) {
-            Some((name, algorithm)) if allowed => Ok((name, algorithm.clone())),
-            _ => Err(Refused::ByToken(format!(
-                "it is signed with `{}`; allowed (`algorithms`) is {}",
-                quotable(said),
-                self.algorithms.join(", ")
-            ))),
-        }
+        let newer = download(self.endpoint, self.outbound);
+        let verified = self.keys.verify(token, self.algorithms, self.clock, newer).await;
+        verified.map_err(|unverified| match unverified {
+            Unverified::Token(reason) => Trouble::Misbehaved(reason),
+            Unverified::Keys(trouble) => trouble,
+        })
     }
 }
 
@@ -196,6 +195,54 @@ const ASYMMETRIC: [(&str, CoreJwsSigningAlgorithm); 9] = [
     ("ES384", CoreJwsSigningAlgorithm::EcdsaP384Sha384),
     ("EdDSA", CoreJwsSigningAlgorithm::EdDsa),
 ];
+
+/// A key set, as it is published.
+pub(super) async fn download(endpoint: &Endpoint, outbound: &Outbound) -> Result<Vec<u8>, Trouble> {
+    let response = fetch_json(IdpOperation::Jwks, endpoint.url.as_str(), endpoint.reach, outbound).await?;
+    Ok(response.into_body())
+}
+
+fn verify_with(keys: &[Key], token: &str, algorithms: &[String]) -> Result<Signed, Refused> {
+    let parts: Vec<&str> = token.split('.').collect();
+    let [header, payload, signature] = parts[..] else {
+        return Err(Refused::ByToken(format!("it has {} parts, a signed token has 3", parts.len())));
+    };
+    let header_members = object("header", header)?;
+    let (name, algorithm) = algorithm_of(&header_members, algorithms)?;
+    // RFC 7515 section 4.1.11: an extension that must be understood, and none is.
+    if header_members.contains_key("crit") {
+        return Err(Refused::ByToken("its header has `crit`, which demands an extension".to_owned()));
+    }
+    if header_members.contains_key("cty") {
+        return Err(Refused::ByToken("its header has `cty`: nested tokens are not supported".to_owned()));
+    }
+    let kid = text_member(&header_members, "kid")?;
+    let typ = text_member(&header_members, "typ")?;
+    let claims = object("payload", payload)?;
+    let signature = decoded(signature).ok_or_else(|| Refused::ByToken("its signature is not base64url".to_owned()))?;
+    let key = chosen(keys, kid.as_deref(), name)?;
+    let signed_part = &token[..header.len() + 1 + payload.len()];
+    key.public.verify_signature(&algorithm, signed_part.as_bytes(), &signature).map_err(|error| {
+        Refused::ByKeys(format!("its {name} signature does not fit the key {}: {error}", shown(kid.as_deref())))
+    })?;
+    Ok(Signed { claims, typ, key: key.public.clone(), algorithm })
+}
+
+fn algorithm_of(
+    header: &Map<String, Value>,
+    allowed: &[String],
+) -> Result<(&'static str, CoreJwsSigningAlgorithm), Refused> {
+    let said = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+    let is_allowed = allowed.iter().any(|name| name == said);
+    match ASYMMETRIC.iter().find(|(name, _)| *name == said) {
+        Some((name, algorithm)) if is_allowed => Ok((name, algorithm.clone())),
+        _ => Err(Refused::ByToken(format!(
+            "it is signed with `{}`; allowed (`algorithms`) is {}",
+            quotable(said),
+            allowed.join(", ")
+        ))),
+    }
+}
 
 fn parse(body: &[u8]) -> Result<Vec<Key>, String> {
     #[derive(Deserialize)]

@@ -68,21 +68,8 @@ impl Endpoints {
 
     /// Asks the provider.
     pub(super) async fn discover(settings: &ProviderSettings, outbound: &Outbound) -> Result<Self, Trouble> {
-        let misbehaved = |reason: String| Trouble::Misbehaved(format!("discovery: {reason}"));
-        let address = format!("{}/.well-known/openid-configuration", settings.issuer.trim_end_matches('/'));
-        let response = fetch_json(IdpOperation::Discovery, &address, Reach::Anywhere, outbound).await?;
-        let document: Document = serde_json::from_slice(response.body())
-            .map_err(|error| misbehaved(format!("{address} is no discovery document: {error}")))?;
-        if document.issuer != settings.issuer {
-            return Err(misbehaved(issuer_mismatch(&document.issuer, &settings.issuer)));
-        }
-        let host = Url::parse(&settings.issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
-        let inside = match host {
-            Some(host) => !is_public_host(&host) || resolves_to_private(&host).await,
-            None => false,
-        };
-        let reach = if inside { Reach::Anywhere } else { Reach::PublicOnly };
-        document.settle(settings, reach).map_err(misbehaved)
+        let (document, reach) = Document::fetch(&settings.issuer, outbound).await?;
+        document.settle(settings, reach).map_err(|reason| Trouble::Misbehaved(format!("discovery: {reason}")))
     }
 
     /// The origins that browsers are sent to, each once; a relative address has none.
@@ -98,7 +85,34 @@ impl Endpoints {
     }
 }
 
+/// Asks an issuer where its keys are.
+pub(super) async fn discover_jwks(issuer: &str, outbound: &Outbound) -> Result<Endpoint, Trouble> {
+    let (document, reach) = Document::fetch(issuer, outbound).await?;
+    let address = document.jwks_uri.ok_or_else(|| "it names no jwks_uri".to_owned());
+    let url = address.and_then(|text| checked("jwks_uri", &text, issuer.starts_with("https://")));
+    let url = url.map_err(|reason| Trouble::Misbehaved(format!("discovery: {reason}")))?;
+    Ok(Endpoint { url, reach })
+}
+
 impl Document {
+    /// The document, and how far what it names may lead.
+    async fn fetch(issuer: &str, outbound: &Outbound) -> Result<(Self, Reach), Trouble> {
+        let misbehaved = |reason: String| Trouble::Misbehaved(format!("discovery: {reason}"));
+        let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let response = fetch_json(IdpOperation::Discovery, &address, Reach::Anywhere, outbound).await?;
+        let document: Self = serde_json::from_slice(response.body())
+            .map_err(|error| misbehaved(format!("{address} is no discovery document: {error}")))?;
+        if document.issuer != issuer {
+            return Err(misbehaved(issuer_mismatch(&document.issuer, issuer)));
+        }
+        let host = Url::parse(issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let inside = match host {
+            Some(host) => !is_public_host(&host) || resolves_to_private(&host).await,
+            None => false,
+        };
+        Ok((document, if inside { Reach::Anywhere } else { Reach::PublicOnly }))
+    }
+
     fn settle(self, settings: &ProviderSettings, reach: Reach) -> Result<Endpoints, String> {
         let https = settings.issuer.starts_with("https://");
         let read = |name: &str, text: Option<String>| text.map(|text| checked(name, &text, https)).transpose();

@@ -50,6 +50,6 @@ impl Trouble {
 }
 
 /// Text of the provider's, fit for a log line: short, and without control characters.
-pub(super) fn quotable(text: &str) -> String {
+pub(crate) fn quotable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(200).collect()
 }

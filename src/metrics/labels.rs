@@ -72,6 +72,10 @@ labels! {
     CheckReason {
         /// A session's cookie.
         Session = "session",
+        /// A bearer token.
+        Bearer = "bearer",
+        /// The signed word of the proxy in front.
+        FrontProxy = "front_proxy",
         /// A public rule.
         Public = "public",
         /// One of our own paths.
@@ -88,6 +92,12 @@ labels! {
         TwoCookies = "two_cookies",
         /// A token of ours, sent in again.
         OwnToken = "own_token",
+        /// A token for us that is no good.
+        BadToken = "bad_token",
+        /// Two credentials in one place.
+        TwoCredentials = "two_credentials",
+        /// The value of a session, where a workload would read it.
+        SessionForWorkload = "session_for_workload",
         /// The cookie's session has ended.
         SessionEnded = "session_ended",
         /// A rule does not admit this identity.
@@ -96,8 +106,12 @@ labels! {
         AmbiguousPath = "ambiguous_path",
         /// The gateway's question could not be read.
         Unreadable = "unreadable",
+        /// Whoever asked for forward auth is no trusted proxy.
+        UntrustedProxy = "untrusted_proxy",
         /// The session store is away.
         StoreUnavailable = "store_unavailable",
+        /// What it takes to verify a token cannot be had.
+        IssuerUnavailable = "issuer_unavailable",
         /// There is no key to sign with.
         KeysUnavailable = "keys_unavailable",
     }
@@ -142,6 +156,8 @@ labels! {
         Groups = "groups",
         /// To revoke a token.
         Revocation = "revocation",
+        /// Whose an opaque token is.
+        Introspection = "introspection",
     }
 }
 

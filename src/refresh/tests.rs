@@ -1,8 +1,5 @@
 //! Renewal against a provider on a real socket, and a store that fails when a test wants it to.
 
-#[path = "../../tests/support/lying_idp.rs"]
-mod lying_idp;
-
 use std::path::Path;
 
 use serde_json::json;
@@ -15,12 +12,12 @@ use super::*;
 use crate::clock::TestClock;
 use crate::config::{EgressSettings, for_tests as settings};
 use crate::entropy::SystemEntropy;
+use crate::idp::lying_idp::{LyingIdp, TOKEN, registration};
 use crate::idp::{AuthorizationRequest, Outbound};
 use crate::seal::SessionKeys;
 use crate::secret::{SecretBytes, SecretText};
 use crate::session::Embedded;
 use crate::session::faulty::Faulty;
-use lying_idp::{LyingIdp, TOKEN, registration};
 
 /// RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";

@@ -118,6 +118,8 @@ fn doors_are_shut_one_by_one() {
     let (no_grpc, no_http) = (doors("doors: {grpc: false}\n"), doors("doors: {http: false}\n"));
     assert_eq!((no_grpc.http, no_grpc.grpc), (true, false));
     assert_eq!((no_http.http, no_http.grpc), (false, true));
+    let forward_auth = doors("doors: {http: false, grpc: false}\ntrusted_proxies: [10.0.0.7]\n");
+    assert_eq!((forward_auth.http, forward_auth.grpc), (false, false));
 }
 
 #[test]
@@ -287,5 +289,5 @@ fn what_the_docs_show_loads() {
         assert_eq!(home.refusal(&text, &[]), "(nothing)", "{example}");
         count += 1;
     }
-    assert_eq!(count, 8);
+    assert_eq!(count, 11);
 }

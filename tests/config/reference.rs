@@ -55,7 +55,10 @@ fn list(root: &Value, schema: &Value, prefix: &str, rows: &mut Vec<String>) {
             other => format!("`{}`", other.to_string().replace(',', ", ").replace(':', ": ").replace('"', "")),
         };
         rows.push(format!("| `{key}` | {default} | {what} |\n"));
-        if matches!(key.as_str(), "providers[].identity" | "rules[].unauthenticated") {
+        if matches!(
+            key.as_str(),
+            "providers[].identity" | "rules[].unauthenticated" | "bearer[].identity" | "front_proxy.identity"
+        ) {
             continue; // The same keys as at the top, and what they leave out is said there.
         }
         if has_keys {

@@ -1,10 +1,12 @@
 //! Every mistake, with the whole text of what is said of it.
 
 mod address;
+mod bearer;
 mod doors;
 mod form;
 mod header;
 mod identity;
+mod kubernetes;
 mod lifetime;
 mod provider;
 mod rule;

@@ -1,12 +1,17 @@
 //! What only the gRPC door does: notes for the gateway, messages that are none, and being shut.
 
-use countersign::config::DoorSettings;
+use std::sync::Arc;
+
+use countersign::config::{DoorSettings, TlsFiles};
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 use http::uri::PathAndQuery;
+use hyper_util::rt::TokioIo;
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 use tonic::Code;
 
 use crate::browser::{PAGE, SESSION};
@@ -110,6 +115,36 @@ async fn bytes_that_are_no_message_are_answered_no_and_too_many_are_not_read() {
     let much = tonic::Request::new(vec![0; 300 * 1024]);
     let refused = line.unary(much, method, garbage::Garbage).await.expect_err("too much");
     assert_ne!(refused.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn it_answers_over_tls_too() {
+    let files = tempfile::tempdir().expect("a directory");
+    let certified = rcgen::generate_simple_self_signed([HOST.to_owned()]).expect("a certificate");
+    let (certificate, key) = (files.path().join("certificate.pem"), files.path().join("key.pem"));
+    std::fs::write(&certificate, certified.cert.pem()).expect("a file");
+    std::fs::write(&key, certified.signing_key.serialize_pem()).expect("a file");
+    let tls = Some(TlsFiles { certificate, key });
+    let house = House::open_at_once(|_| (), |settings| settings.listen.tls = tls).await;
+
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certified.cert.der().clone()).expect("a root");
+    let mut client = rustls::ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    let (client, address) = (TlsConnector::from(Arc::new(client)), house.gateway.address);
+    let connect = tower::service_fn(move |_| {
+        let client = client.clone();
+        async move {
+            let socket = TcpStream::connect(address).await?;
+            let name = HOST.try_into().expect("a name");
+            Ok::<_, std::io::Error>(TokioIo::new(client.connect(name, socket).await?))
+        }
+    });
+    let endpoint = tonic::transport::Endpoint::from_static("http://mesh.example.com");
+    let channel = endpoint.connect_with_connector(connect).await.expect("a connection");
+    let asked = grpc_check::request("GET", HOST, "/public/x", &headers(&[PAGE]), Encoding::Raw);
+    let answer = grpc_check::Line::new(channel).check(asked).await.expect("an answer").into_inner();
+    assert_eq!(grpc_check::parts(&answer).0, 0);
 }
 
 #[tokio::test]

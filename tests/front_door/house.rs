@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use countersign::app::{Gateway, StartError};
 use countersign::clock::{TestClock, UnixTime};
-use countersign::config::{ProviderSettings, RuleSettings, Settings};
+use countersign::config::{BearerSettings, ProviderSettings, RuleSettings, Settings};
 use countersign::entropy::SystemEntropy;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -147,6 +147,18 @@ pub(crate) async fn eventually<T>(what: &str, mut attempt: impl AsyncFnMut() -> 
         }
     };
     timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("it never happened: {what}"))
+}
+
+/// Identities without a browser, as the file spells them, beside the provider at `issuer`.
+pub(crate) fn bearer(issuer: &str, text: &str) -> BearerSettings {
+    bearer_beside("{}", issuer, text)
+}
+
+/// The same, where the provider has this `identity`.
+pub(crate) fn bearer_beside(identity: &str, issuer: &str, text: &str) -> BearerSettings {
+    let provider = registration("corp", issuer);
+    let provider = format!("{}, identity: {identity}}}", provider.strip_suffix('}').expect("a map"));
+    settings::settings(std::path::Path::new("/nowhere"), &provider, text).bearer
 }
 
 #[expect(clippy::disallowed_methods, reason = "the gateway runs beside the test")]

@@ -26,6 +26,17 @@ pub(crate) fn events(event: &str, request_id: &str) -> Vec<Value> {
         .collect()
 }
 
+/// The lines that say this of one request.
+pub(crate) fn said(words: &str, request_id: &str) -> Vec<Value> {
+    all()
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("a line of JSON"))
+        .filter(|line| {
+            line["request_id"] == request_id && line["message"].as_str().is_some_and(|it| it.contains(words))
+        })
+        .collect()
+}
+
 /// All that was ever written.
 pub(crate) fn all() -> String {
     String::from_utf8(JOURNAL.lock().unwrap_or_else(PoisonError::into_inner).clone()).expect("a text")

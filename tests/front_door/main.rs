@@ -7,6 +7,8 @@ mod grpc_check;
 mod lying_idp;
 #[path = "../support/settings.rs"]
 mod settings;
+#[path = "../support/token_review.rs"]
+mod token_review;
 
 mod browser;
 mod house;
@@ -14,8 +16,12 @@ mod journal;
 mod rc_token;
 
 mod admitted;
+mod bearer;
+mod bearer_refused;
 mod both_doors;
 mod corporate;
+mod forward_auth;
+mod front_proxy;
 mod grpc;
 mod keys;
 mod providers;
@@ -23,6 +29,7 @@ mod refusals;
 mod renewal;
 mod returning;
 mod rules;
+mod service_accounts;
 mod sessions;
 mod sign_in;
 mod sign_in_refused;

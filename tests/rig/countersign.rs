@@ -24,9 +24,19 @@ pub(crate) struct Countersign {
 impl Countersign {
     /// Starts one for browsers at `public_url` and this provider; `alter` may change its config.
     pub(crate) async fn start(public_url: &str, issuer: &str, alter: impl FnOnce(&mut Value)) -> Self {
+        Self::start_from(EXAMPLE, public_url, issuer, alter).await
+    }
+
+    /// The same, with the config of another example.
+    pub(crate) async fn start_from(
+        example: &str,
+        public_url: &str,
+        issuer: &str,
+        alter: impl FnOnce(&mut Value),
+    ) -> Self {
         let (main, admin) = (free_port(), free_port());
         let folder = empty_folder();
-        let mut settings: Value = serde_saphyr::from_str(EXAMPLE).expect("examples/envoy/countersign.yaml is YAML");
+        let mut settings: Value = serde_saphyr::from_str(example).expect("the example is YAML");
         settings["public_url"] = json!(public_url);
         settings["listen"] = json!({"main": format!("127.0.0.1:{main}"), "admin": format!("127.0.0.1:{admin}")});
         settings["data_dir"] = json!(folder.path().join("data"));
@@ -67,6 +77,11 @@ impl Countersign {
     /// The answer of `/readyz`, and what it says.
     pub(crate) async fn readiness(&self) -> wire::Answer {
         wire::get(self.admin, "/readyz", &[]).await
+    }
+
+    /// Everything it has printed since it was last started.
+    pub(crate) fn log(&self) -> String {
+        self.part.as_ref().expect("it runs").log()
     }
 
     /// `kill -9`, then a new process with the same data and address.

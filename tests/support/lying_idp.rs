@@ -33,6 +33,8 @@ pub(crate) const CLIENT_SECRET: &str = "p%:ss+ wörd";
 
 pub(crate) const DISCOVERY: &str = "/.well-known/openid-configuration";
 pub(crate) const JWKS: &str = "/jwks";
+/// The same key set, at an address that only some ask.
+pub(crate) const KEYS: &str = "/keys";
 pub(crate) const AUTH: &str = "/auth";
 pub(crate) const TOKEN: &str = "/token";
 pub(crate) const USERINFO: &str = "/userinfo";
@@ -246,6 +248,18 @@ impl LyingIdp {
         lock(&self.inner.behaviour).signing = Signing::Es256;
     }
 
+    /// An access token for `countersign`, signed as it signs; `change` is what this one says otherwise.
+    pub(crate) fn access_token(&self, change: impl FnOnce(&mut Value)) -> String {
+        let now = self.inner.clock.now().as_secs();
+        let mut claims = json!({
+            "iss": self.issuer, "aud": ["countersign", "other"], "sub": "robot-1", "iat": now, "nbf": now,
+            "exp": now + 600, "email": "robot@example.com", "email_verified": true, "groups": ["ml"],
+        });
+        change(&mut claims);
+        let behaviour = lock(&self.inner.behaviour);
+        lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header)
+    }
+
     /// Goes where a browser is sent by an authorization URL (relative ones too), and brings back the callback.
     pub(crate) fn visit(&self, authorization_url: &str) -> Callback {
         let (_, query) = authorization_url.split_once('?').expect("a query");
@@ -308,7 +322,7 @@ impl Inner {
     fn respond(&self, seen: &Seen, query: &str) -> Response {
         match seen.path.as_str() {
             DISCOVERY => self.changed(self.metadata(), |behaviour| &behaviour.metadata),
-            JWKS => {
+            JWKS | KEYS => {
                 let keys = lock(&self.keys).published();
                 self.changed(keys, |behaviour| &behaviour.jwks)
             }

@@ -22,7 +22,7 @@ const HOP_BY_HOP: [&str; 10] = [
 ];
 
 /// Headers that mean something else already.
-const TAKEN: [&str; 8] = [
+pub(super) const TAKEN: [&str; 8] = [
     "host",
     "content-length",
     "content-type",
@@ -74,7 +74,7 @@ pub(super) fn of_token(text: &str, at: &Spot<'_>, report: &mut Report) -> Option
 }
 
 /// The name, or what is wrong and what to write.
-fn usable(text: &str) -> Result<HeaderName, (String, String)> {
+pub(super) fn usable(text: &str) -> Result<HeaderName, (String, String)> {
     let Ok(name) = HeaderName::try_from(text) else {
         return Err((format!("`{text}` is no header name"), "Write letters, digits and dashes: `x-user`.".to_owned()));
     };

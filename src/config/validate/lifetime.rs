@@ -124,7 +124,7 @@ pub(super) fn shutdown(raw: &raw::Shutdown, at: &Spot<'_>, report: &mut Report) 
 }
 
 /// A duration of whole seconds, at least one.
-fn span(text: &str, at: &Spot<'_>, report: &mut Report) -> Option<Duration> {
+pub(super) fn span(text: &str, at: &Spot<'_>, report: &mut Report) -> Option<Duration> {
     let duration = duration(text, at, report)?;
     if duration.is_zero() {
         report.refuse(at.problem("it is no time at all", "Write a duration: `24h`, `15m`, `1h30m`."));

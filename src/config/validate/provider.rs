@@ -98,7 +98,7 @@ fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &m
             })
             .ok(),
     };
-    let issuer = issuer(raw, at, report);
+    let issuer = issuer(raw.issuer.as_deref(), &at.field("issuer"), report);
     if raw.client_id.as_ref().is_none_or(|id| id.trim().is_empty()) {
         let at = at.field("client_id");
         missing(&at, "Write the client id that the provider registered for us.", report);
@@ -108,7 +108,7 @@ fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &m
     }
     let client_auth = client_auth(raw, at, environment, report);
     scopes(raw, at, report);
-    algorithms(raw, at, report);
+    algorithms(&raw.algorithms, &at.field("algorithms"), report);
     for (name, text) in [("authorization_url", &raw.authorization_url), ("redirect_uri", &raw.redirect_uri)] {
         if let Some(text) = text
             && (!text.starts_with('/') || text.starts_with("//"))
@@ -149,19 +149,15 @@ fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &m
     })
 }
 
-fn http_url(text: &str) -> Option<Url> {
+pub(super) fn http_url(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok()?;
     (matches!(url.scheme(), "http" | "https") && url.has_host() && url.fragment().is_none()).then_some(url)
 }
 
-fn issuer(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) -> String {
-    let at = at.field("issuer");
-    let Some(text) = &raw.issuer else {
-        missing(
-            &at,
-            "Write the issuer as the provider's discovery document says it: `https://dex.example.com`.",
-            report,
-        );
+pub(super) fn issuer(text: Option<&str>, at: &Spot<'_>, report: &mut Report) -> String {
+    let Some(text) = text else {
+        let instead = "Write the issuer as the provider's discovery document says it: `https://dex.example.com`.";
+        missing(at, instead, report);
         return String::new();
     };
     match http_url(text).filter(|url| url.query().is_none() && url.username().is_empty() && url.password().is_none()) {
@@ -176,7 +172,7 @@ fn issuer(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) -> String {
         }
         Some(_) => {}
     }
-    text.clone()
+    text.to_owned()
 }
 
 fn client_auth(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &mut Report) -> ClientAuth {
@@ -212,12 +208,11 @@ fn scopes(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) {
     }
 }
 
-fn algorithms(raw: &raw::Provider, at: &Spot<'_>, report: &mut Report) {
-    let at = at.field("algorithms");
-    if raw.algorithms.is_empty() {
+pub(super) fn algorithms(raw: &[String], at: &Spot<'_>, report: &mut Report) {
+    if raw.is_empty() {
         report.refuse(at.problem("without any, no ID token could be good", "Write `[RS256]`, or leave the key out."));
     }
-    for (index, name) in raw.algorithms.iter().enumerate().filter(|(_, name)| !ALGORITHMS.contains(&name.as_str())) {
+    for (index, name) in raw.iter().enumerate().filter(|(_, name)| !ALGORITHMS.contains(&name.as_str())) {
         let what = match name.to_ascii_lowercase().as_str() {
             "none" => "`none` is no signature: anybody could sign in as anybody".to_owned(),
             "hs256" | "hs384" | "hs512" => {
@@ -249,7 +244,7 @@ fn tell_apart(earlier: &[ProviderSettings], provider: &ProviderSettings, at: &Sp
     }
 }
 
-fn could_collide(one: &IdentitySettings, other: &IdentitySettings) -> bool {
+pub(super) fn could_collide(one: &IdentitySettings, other: &IdentitySettings) -> bool {
     let (a, b) = (&one.user_prefix, &other.user_prefix);
     let prefixes_differ = !a.starts_with(b.as_str()) && !b.starts_with(a.as_str());
     // The domains of addresses say something of users only if users are named by their addresses, whole.

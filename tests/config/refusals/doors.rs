@@ -7,7 +7,7 @@ fn one_door_is_open_at_least() {
         [
             "countersign.yaml:4:8: doors",
             "every door is shut, so that no gateway can ask anything",
-            "Leave out the one that your gateway asks at: `http` or `grpc`."
+            "Leave out the one that your gateway asks at: `http` or `grpc`. For forward auth, set `trusted_proxies`."
         ]
     );
 }

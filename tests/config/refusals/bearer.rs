@@ -1,0 +1,321 @@
+use crate::support::{Home, good, mistake};
+
+/// A source that nothing is wrong with, but for what is put in the place of a piece of it.
+fn jwt(piece: &str, instead: &str) -> Vec<String> {
+    let text = "bearer:
+  - {kind: jwt, id: robots, issuer: 'https://robots.example.com', audiences: [mesh], algorithms: [RS256], identity: {user: {claim: sub, prefix: 'robot:'}}}
+";
+    assert!(text.contains(piece), "{piece}");
+    let provider = "identity: {user: {prefix: 'corp:'}}\n";
+    mistake(&good(&format!("{}{provider}", text.replace(piece, instead))))
+}
+
+/// The same for a proxy in front.
+fn proxy(text: &str) -> Vec<String> {
+    let identity = "identity: {user: {prefix: 'front:'}}";
+    mistake(&good(&format!("front_proxy: {{{text}, {identity}}}\nidentity: {{user: {{prefix: 'corp:'}}}}\n")))
+}
+
+#[test]
+fn good_sources_are_good() {
+    assert_eq!(jwt("robots", "robots"), ["(nothing)"]);
+    for proxied in [
+        "kind: google-iap, audience: /projects/1/global/backendServices/2",
+        "kind: cloudflare-access, issuer: 'https://team.cloudflareaccess.com', audience: 4714c1358e65",
+        "kind: aws-alb, issuer: 'https://login.example.com', client_id: c, arn: 'arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/mesh/50'",
+    ] {
+        assert_eq!(proxy(proxied), ["(nothing)"], "{proxied}");
+    }
+    // Whoever comes from one issuer is called the same, however they come; no service account is called as an address.
+    let both = "bearer:
+  - {kind: jwt, issuer: 'https://dex.example.com', audiences: [mesh], algorithms: [RS256]}
+  - {kind: kubernetes, audiences: [mesh]}
+  - {kind: introspection, introspection_url: 'https://robots.example.com/introspect', client_id: c, client_secret: {env: DEX_SECRET}, identity: {user: {prefix: 'opaque:'}}}
+  - {kind: session, header: x-auth-token}
+";
+    let prefixed = both.replace("kind: kubernetes,", "kind: kubernetes, identity: {user: {prefix: 'sa:'}},");
+    let corp = "identity: {user: {prefix: 'corp:'}}\n";
+    assert_eq!(mistake(&good(&format!("{prefixed}{corp}"))), ["(nothing)"]);
+}
+
+#[test]
+fn a_source_is_complete() {
+    assert_eq!(
+        mistake(&good("bearer:\n  - {issuer: 'https://robots.example.com'}\n")),
+        [
+            "countersign.yaml:5:5: bearer[0].kind",
+            "it is missing",
+            "Write `jwt`, `introspection`, `kubernetes` or `session`."
+        ]
+    );
+    assert_eq!(
+        mistake(&good(
+            "bearer:\n  - {kind: jwt, identity: {user: {prefix: 'robot:'}}}\nidentity: {user: {prefix: 'corp:'}}\n"
+        )),
+        [
+            "the configuration has 3 mistakes:",
+            "",
+            "1. countersign.yaml:5:5: bearer[0].issuer",
+            "it is missing",
+            "Write the issuer as the provider's discovery document says it: `https://dex.example.com`.",
+            "",
+            "2. countersign.yaml:5:5: bearer[0].audiences",
+            "without an audience, tokens that others were given would be good here",
+            "Write what its tokens for us name in `aud`: `[countersign]`.",
+            "",
+            "3. countersign.yaml:5:5: bearer[0].algorithms",
+            "it is missing",
+            "Write how its tokens are signed: `[RS256]`."
+        ]
+    );
+    assert_eq!(
+        mistake(&good(
+            "bearer:\n  - {kind: introspection, identity: {user: {prefix: 'robot:'}}}\nidentity: {user: {prefix: 'corp:'}}\n"
+        )),
+        [
+            "the configuration has 3 mistakes:",
+            "",
+            "1. countersign.yaml:5:5: bearer[0].introspection_url",
+            "it is missing",
+            "Write the endpoint that says whose a token is: `https://…/introspect`.",
+            "",
+            "2. countersign.yaml:5:5: bearer[0].client_id",
+            "it is missing",
+            "Write our client id there.",
+            "",
+            "3. countersign.yaml:5:5: bearer[0].client_secret",
+            "it is missing",
+            "Write `client_secret: {file: /path/to/it}`."
+        ]
+    );
+}
+
+#[test]
+fn what_would_let_strangers_in_is_refused() {
+    for (piece, instead, expected) in [
+        (
+            "audiences: [mesh]",
+            "audiences: []",
+            [
+                "countersign.yaml:5:78: bearer[0].audiences",
+                "without an audience, tokens that others were given would be good here",
+                "Write what its tokens for us name in `aud`: `[countersign]`.",
+            ],
+        ),
+        (
+            "audiences: [mesh]",
+            "audiences: ['']",
+            [
+                "countersign.yaml:5:79: bearer[0].audiences[0]",
+                "it is empty",
+                "Write what its tokens for us name in `aud`.",
+            ],
+        ),
+        (
+            "algorithms: [RS256]",
+            "algorithms: [HS256]",
+            [
+                "countersign.yaml:5:99: bearer[0].algorithms[0]",
+                "`HS256` is signed with the client secret, which more than one knows",
+                "Write some of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA.",
+            ],
+        ),
+        (
+            "algorithms: [RS256]",
+            "algorithms: [none]",
+            [
+                "countersign.yaml:5:99: bearer[0].algorithms[0]",
+                "`none` is no signature: anybody could sign in as anybody",
+                "Write some of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, EdDSA.",
+            ],
+        ),
+        (
+            "https://robots.example.com",
+            "https://mesh.example.com",
+            [
+                "countersign.yaml:5:37: bearer[0].issuer",
+                "it is token.issuer: tokens of ours are no credentials, for every workload holds some",
+                "Write the issuer of the tokens that come from outside, or take the source out.",
+            ],
+        ),
+        (
+            "prefix: 'robot:'",
+            "prefix: 'corp:x'",
+            [
+                "countersign.yaml:5:5: bearer[0]",
+                "`robots` could name a user exactly as `dex` does, and let one be taken for the other",
+                "Give it its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users are named by `email`, its own `identity: {admit: {email_domains: […]}}`.",
+            ],
+        ),
+        (
+            "id: robots",
+            "id: dex",
+            [
+                "countersign.yaml:5:21: bearer[0].id",
+                "a provider or another source is called `dex`, too",
+                "Give each its own id.",
+            ],
+        ),
+        (
+            "id: robots",
+            "id: Robots",
+            [
+                "countersign.yaml:5:21: bearer[0].id",
+                "`Robots` is no id: it may hold only a-z, 0-9, '-', '_' and '.'",
+                "Write a short name: `robots`.",
+            ],
+        ),
+        (
+            "id: robots",
+            "cache_for: 2h",
+            [
+                "countersign.yaml:5:28: bearer[0].cache_for",
+                "it is longer than 1h, and what is revoked meanwhile would still be believed",
+                "Write 1h or less.",
+            ],
+        ),
+        (
+            "id: robots",
+            "jwks_url: nowhere",
+            ["countersign.yaml:5:27: bearer[0].jwks_url", "`nowhere` is no URL", "Write `https://…`."],
+        ),
+    ] {
+        assert_eq!(jwt(piece, instead), expected, "{instead}");
+    }
+}
+
+#[test]
+fn what_is_written_must_count() {
+    assert_eq!(
+        jwt("id: robots", "header: x-token"),
+        [
+            "countersign.yaml:5:17: bearer[0].header",
+            "it means nothing for the kind `jwt`",
+            "Leave it out; the keys of this kind are `id`, `issuer`, `audiences`, `algorithms`, `jwks_url`, `cache_for`, `identity`."
+        ]
+    );
+    assert_eq!(
+        mistake(&good("bearer:\n  - {kind: session, audiences: [mesh]}\n")),
+        [
+            "countersign.yaml:5:21: bearer[0].audiences",
+            "it means nothing for the kind `session`",
+            "Leave it out; the keys of this kind are `header`."
+        ]
+    );
+    assert_eq!(
+        proxy("kind: google-iap, audience: /projects/1, arn: x"),
+        [
+            "countersign.yaml:4:56: front_proxy.arn",
+            "it means nothing for the kind `google-iap`",
+            "Leave it out; the keys of this kind are `id`, `audience`, `keys_url`, `identity`."
+        ]
+    );
+}
+
+#[test]
+fn no_source_is_shown_what_is_for_another() {
+    let introspection = "  - {kind: introspection, introspection_url: 'https://a.example.com/i', client_id: c, client_secret: {env: DEX_SECRET}, id: ID, identity: {user: {prefix: 'ID:'}}}\n";
+    let corp = "identity: {user: {prefix: 'corp:'}}\n";
+    let two = format!("bearer:\n{}{}{corp}", introspection.replace("ID", "a"), introspection.replace("ID", "b"));
+    assert_eq!(
+        mistake(&good(&two)),
+        [
+            "countersign.yaml:6:12: bearer[1].kind",
+            "another source is for opaque tokens, too, and would be shown those of this one",
+            "Write one source of kind `introspection`."
+        ]
+    );
+    let jwt = "  - {kind: jwt, id: ID, issuer: 'https://a.example.com', audiences: [AUD], algorithms: [RS256], identity: {user: {prefix: 'a:'}}}\n";
+    let two = format!("bearer:\n{}{}{corp}", jwt.replace("ID", "a"), jwt.replace("ID", "b"));
+    assert_eq!(
+        mistake(&good(&two)),
+        [
+            "countersign.yaml:6:32: bearer[1].issuer",
+            "another source is for the tokens of `https://a.example.com`, too",
+            "Write one source for an issuer, with all audiences."
+        ]
+    );
+    assert_eq!(
+        mistake(&good("bearer:\n  - kind: session\n  - kind: session\n")),
+        ["countersign.yaml:6:11: bearer[1].kind", "sessions are a source already", "Take one of the two out."]
+    );
+}
+
+#[test]
+fn a_session_comes_in_a_header_that_means_nothing_else() {
+    for header in ["cookie", "kubeflow-userid", "host"] {
+        assert_eq!(
+            mistake(&good(&format!("bearer:\n  - {{kind: session, header: {header}}}\n"))),
+            [
+                "countersign.yaml:5:29: bearer[0].header",
+                "this header has a meaning of its own",
+                "Write `authorization`, or a name such as `x-auth-token`."
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_proxy_in_front_is_known_by_whatever_names_it_alone() {
+    assert_eq!(
+        proxy("id: front"),
+        [
+            "countersign.yaml:4:14: front_proxy.kind",
+            "it is missing",
+            "Write `aws-alb`, `google-iap` or `cloudflare-access`."
+        ]
+    );
+    assert_eq!(
+        proxy("kind: google-iap, audience: mesh"),
+        [
+            "countersign.yaml:4:43: front_proxy.audience",
+            "`mesh` is no audience of IAP",
+            "Write `/projects/NUMBER/global/backendServices/ID`."
+        ]
+    );
+    let balancer = "kind: aws-alb, issuer: 'https://login.example.com', client_id: c, arn: ";
+    for arn in [
+        "mesh",
+        "arn:aws:elasticloadbalancing:EU:1:loadbalancer/app/mesh/50",
+        "arn:aws:elasticloadbalancing:eu-central-1.evil.example/:1:loadbalancer/app/mesh/50",
+    ] {
+        assert_eq!(
+            proxy(&format!("{balancer}'{arn}'")),
+            [
+                "countersign.yaml:4:86: front_proxy.arn",
+                &format!("`{arn}` is no ARN of an application load balancer"),
+                "Write the load balancer's ARN: `arn:aws:elasticloadbalancing:REGION:ACCOUNT:loadbalancer/app/…`."
+            ]
+        );
+    }
+    assert_eq!(
+        proxy(&format!("{balancer}'arn:aws-cn:elasticloadbalancing:cn-north-1:1:loadbalancer/app/mesh/50'")),
+        [
+            "countersign.yaml:4:14: front_proxy.keys_url",
+            "where the keys of the partition `aws-cn` are is not known here",
+            "Write the address that stands before a key's id."
+        ]
+    );
+    assert_eq!(
+        mistake(&good("front_proxy: {kind: google-iap, audience: /projects/1}\n")),
+        [
+            "countersign.yaml:4:14: front_proxy",
+            "`google-iap` could name a user exactly as `dex` does, and let one be taken for the other",
+            "Give it its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users are named by `email`, its own `identity: {admit: {email_domains: […]}}`."
+        ]
+    );
+}
+
+#[test]
+fn what_is_said_for_all_is_said_for_sources_too() {
+    let text = "bearer:
+  - {kind: jwt, id: robots, issuer: 'https://robots.example.com', audiences: [mesh], algorithms: [RS256], identity: {user: {prefix: 'robot:'}}}
+  - {kind: kubernetes, audiences: [mesh], identity: {user: {prefix: 'sa:'}}}
+identity: {user: {claim: sub, prefix: 'corp:'}, admit: {groups: [ml]}}
+";
+    let loaded = Home::new().load(&good(text), &[]).unwrap_or_else(|errors| panic!("{errors}"));
+    let printed = format!("{:?}", loaded.settings.bearer);
+    assert_eq!(printed.matches("user_claim: \"sub\"").count(), 1, "the cluster has claims of its own: {printed}");
+    assert_eq!(printed.matches("groups: [\"ml\"]").count(), 1);
+    assert_eq!(printed.matches("groups: [\"*\"]").count(), 1);
+}

@@ -1,0 +1,217 @@
+//! A proxy in front of the gateway that says, signed, who somebody is.
+
+use std::sync::LazyLock;
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::browser::{Answer, Browser, PAGE};
+use crate::house::{self, BEGINNING, House, eventually};
+use crate::lying_idp::{Answer as Instead, KEYS, LyingIdp, Signing};
+use crate::rc_token;
+
+const ARN: &str = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:loadbalancer/app/mesh/50dc6c495c0c9188";
+const DATA: &str = "x-amzn-oidc-data";
+const KID: &str = "a1b2c3d4-5555-6666-7777-888888888888";
+const KEY: &str = "/keys/a1b2c3d4-5555-6666-7777-888888888888";
+
+static BALANCER: LazyLock<EcdsaKeyPair> = LazyLock::new(new_key);
+static STRANGER: LazyLock<EcdsaKeyPair> = LazyLock::new(new_key);
+
+fn new_key() -> EcdsaKeyPair {
+    EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key")
+}
+
+/// The public half, as AWS publishes it.
+fn pem(key: &EcdsaKeyPair) -> String {
+    // SubjectPublicKeyInfo of a P-256 key (RFC 5480), up to the point.
+    let mut der = vec![
+        0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
+        0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    ];
+    der.extend_from_slice(key.public_key().as_ref());
+    format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64_STANDARD.encode(der))
+}
+
+/// What the load balancer sends; changed as a test says.
+fn signed(key: &EcdsaKeyPair, change: impl FnOnce(&mut Value, &mut Value)) -> String {
+    let mut header = json!({
+        "typ": "JWT", "kid": KID, "alg": "ES256", "iss": "https://login.example.com", "client": "balancer",
+        "signer": ARN, "exp": BEGINNING.as_secs() + 120,
+    });
+    let mut claims = json!({
+        "sub": "eve-1", "email": "eva@example.com", "email_verified": true, "groups": ["ml"],
+        "exp": BEGINNING.as_secs() + 120, "iss": "https://login.example.com",
+    });
+    change(&mut header, &mut claims);
+    let encoded = |part: &Value| BASE64_URL_SAFE.encode(part.to_string());
+    let input = format!("{}.{}", encoded(&header), encoded(&claims));
+    let signature = key.sign(&SystemRandom::new(), input.as_bytes()).expect("a signature");
+    format!("{input}.{}", BASE64_URL_SAFE.encode(signature.as_ref()))
+}
+
+async fn behind_a_balancer() -> House {
+    let publish = |idp: &LyingIdp| {
+        let key = Instead::Plain(200, "text/plain", pem(&BALANCER));
+        idp.lie(|idp| drop(idp.answers.insert(KEY, key)));
+    };
+    let house = House::open_at_once(publish, |settings| {
+        let issuer = settings.providers[0].issuer.clone();
+        let text = format!(
+            "front_proxy: {{kind: aws-alb, arn: '{ARN}', issuer: https://login.example.com, client_id: balancer, \
+             keys_url: '{issuer}/keys', identity: {{admit: {{email_domains: [example.com]}}}}}}"
+        );
+        settings.bearer = house::bearer_beside("{admit: {email_domains: [example.org]}}", &issuer, &text);
+    })
+    .await;
+    house.provider_is_found().await;
+    house
+}
+
+async fn say(browser: &Browser, header: &str, value: &str) -> Answer {
+    browser.check_with(Method::GET, "/", &[("accept", "*/*"), (header, value)]).await
+}
+
+#[tokio::test]
+async fn what_the_load_balancer_signed_is_believed() {
+    let house = behind_a_balancer().await;
+    let browser = house.browser();
+    let token = signed(&BALANCER, |_, _| ());
+    assert!(token.contains('='), "padded, as the balancer's are");
+    let forged = [
+        PAGE,
+        (DATA, &*token),
+        ("x-amzn-oidc-identity", "admin"),
+        ("x-amzn-oidc-accesstoken", "secret"),
+        ("x_amzn_oidc_data", "mine"),
+    ];
+    let answer = browser.check_with(Method::GET, "/ml/x", &forged).await;
+    assert_eq!((answer.status, answer.header("kubeflow-userid")), (200, "eva@example.com"), "{}", answer.body);
+    for name in [DATA, "x-amzn-oidc-identity", "x-amzn-oidc-accesstoken", "x_amzn_oidc_data"] {
+        assert!(answer.removed().contains(&name), "{name} reaches the workload");
+    }
+    let claims = rc_token::claims(answer.token());
+    assert_eq!((&claims["idp"], &claims["exp"]), (&json!("aws-alb"), &json!(BEGINNING.as_secs() + 120)));
+    assert_eq!(browser.check_with(Method::GET, "/admins/x", &forged).await.status, 403);
+    assert_eq!(say(&browser, DATA, &signed(&BALANCER, |_, claims| claims["sub"] = json!("eve-2"))).await.status, 200);
+    assert_eq!(house.idp.hits(KEY), 1, "a key is fetched once");
+    assert_eq!(browser.check("/").await.status, 302, "without the header nobody is signed in");
+    house.clock.advance(std::time::Duration::from_mins(2));
+    assert_eq!(browser.check_with(Method::GET, "/ml/x", &forged).await.status, 401, "it has ended");
+}
+
+#[tokio::test]
+async fn what_it_did_not_sign_is_refused_whatever_cookie_comes_with_it() {
+    let house = house_signed_in().await;
+    let (house, somebody) = (&house.0, &house.1);
+    let header = |name: &'static str, value: Value| signed(&BALANCER, |header, _| header[name] = value);
+    let other_arn = ARN.replace("mesh", "evil");
+    let none = signed(&BALANCER, |header, _| header["alg"] = json!("none"));
+    for (what, token) in [
+        ("a stranger's key", signed(&STRANGER, |_, _| ())),
+        ("another balancer", header("signer", json!(other_arn))),
+        ("no signer", header("signer", json!(null))),
+        ("another client", header("client", json!("other"))),
+        ("another issuer", header("iss", json!("https://evil.example"))),
+        ("over", header("exp", json!(BEGINNING.as_secs()))),
+        ("endless", header("exp", json!(null))),
+        ("an unknown key", header("kid", json!("00000000-0000-0000-0000-000000000000"))),
+        ("a key elsewhere", header("kid", json!("../jwks"))),
+        ("a key at an address", header("kid", json!("https://evil.example/key"))),
+        ("no key", header("kid", json!(null))),
+        ("an extension", header("crit", json!(["exp"]))),
+        ("HS256", header("alg", json!("HS256"))),
+        ("no signature", format!("{}.", none.rsplit_once('.').expect("a signature").0)),
+        ("no subject", signed(&BALANCER, |_, claims| claims["sub"] = json!(""))),
+        ("no token", "eva@example.com".to_owned()),
+        ("nothing", String::new()),
+    ] {
+        // Keys that are not known yet are asked for once a second.
+        house.clock.advance(std::time::Duration::from_secs(1));
+        for browser in [somebody, &house.browser()] {
+            let answer = say(browser, DATA, &token).await;
+            assert_eq!((answer.status, answer.json()["error"].clone()), (401, json!("invalid_token")), "{what}");
+        }
+    }
+    let seen = house.idp.hits("/keys/00000000-0000-0000-0000-000000000000");
+    assert_eq!(seen, 1, "and not again for a moment");
+    let token = signed(&BALANCER, |_, _| ());
+    let two = [("accept", "*/*"), (DATA, &*token), (DATA, &*token)];
+    let answer = somebody.check_with(Method::GET, "/", &two).await;
+    assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("two_credentials")));
+    let unsigned = [PAGE, ("x-amzn-oidc-identity", "eva@example.com")];
+    assert_eq!(house.browser().check_with(Method::GET, "/", &unsigned).await.status, 302);
+}
+
+async fn house_signed_in() -> (House, Browser) {
+    let house = behind_a_balancer().await;
+    let somebody = house.signed_in().await;
+    (house, somebody)
+}
+
+/// Behind a proxy whose keys are the provider's.
+async fn behind(proxy: &str) -> House {
+    let house = House::open_with(|settings| {
+        let issuer = settings.providers[0].issuer.clone();
+        let text =
+            format!("front_proxy: {{{proxy}, keys_url: '{issuer}/keys', identity: {{user: {{prefix: 'front:'}}}}}}");
+        settings.bearer = house::bearer_beside("{user: {prefix: 'corp:'}}", &issuer, &text);
+    })
+    .await;
+    eventually("the keys are there", async || (house.idp.hits(KEYS) == 1).then_some(())).await;
+    house
+}
+
+#[tokio::test]
+async fn googles_proxy_is_believed_for_its_own_backend() {
+    let house = behind("kind: google-iap, audience: /projects/1/global/backendServices/2").await;
+    house.idp.lie(|idp| idp.signing = Signing::Es256);
+    let (browser, name) = (house.browser(), "x-goog-iap-jwt-assertion");
+    let token = |audience: &str, issuer: &str| {
+        house.idp.access_token(|claims| {
+            claims["aud"] = json!(audience);
+            claims["iss"] = json!(issuer);
+        })
+    };
+    let google = "https://cloud.google.com/iap";
+    let answer = say(&browser, name, &token("/projects/1/global/backendServices/2", google)).await;
+    assert_eq!((answer.status, answer.header("kubeflow-userid")), (200, "front:robot@example.com"), "{}", answer.body);
+    assert!(answer.removed().contains(&"x-goog-authenticated-user-email"));
+    for (audience, issuer) in
+        [("/projects/1/global/backendServices/3", google), ("/projects/1/global/backendServices/2", "https://evil")]
+    {
+        assert_eq!(say(&browser, name, &token(audience, issuer)).await.status, 401, "{audience} {issuer}");
+    }
+    house.idp.lie(|idp| idp.signing = Signing::Rs256);
+    let other_algorithm = token("/projects/1/global/backendServices/2", google);
+    assert_eq!(say(&browser, name, &other_algorithm).await.status, 401);
+}
+
+#[tokio::test]
+async fn cloudflares_service_tokens_are_users_too() {
+    let house = behind("kind: cloudflare-access, issuer: 'https://team.cloudflareaccess.com/', audience: tag").await;
+    let (browser, name) = (house.browser(), "cf-access-jwt-assertion");
+    let token = |change: &dyn Fn(&mut Value)| {
+        house.idp.access_token(|claims| {
+            claims["aud"] = json!(["tag"]);
+            claims["iss"] = json!("https://team.cloudflareaccess.com");
+            change(claims);
+        })
+    };
+    let person = say(&browser, name, &token(&|_| ())).await;
+    assert_eq!((person.status, person.header("kubeflow-userid")), (200, "front:robot@example.com"), "{}", person.body);
+    let service = token(&|claims| {
+        claims["sub"] = json!("");
+        claims["common_name"] = json!("e367826f93b8d71185e03fe518aff3b4.access");
+        claims.as_object_mut().expect("an object").remove("email");
+    });
+    let service = say(&browser, name, &service).await;
+    let user = "front:e367826f93b8d71185e03fe518aff3b4.access";
+    assert_eq!((service.status, service.header("kubeflow-userid")), (200, user), "{}", service.body);
+    let nobody = say(&browser, name, &token(&|claims| claims["sub"] = json!(""))).await;
+    assert_eq!(nobody.status, 401);
+}
