@@ -25,6 +25,7 @@ pub(crate) struct Ports {
 
 /// Which example, and how an Envoy differs from it.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a difference of its own")]
 pub(crate) struct Variant {
     /// The example whose checks are over gRPC.
     pub(crate) grpc: bool,

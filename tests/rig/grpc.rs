@@ -1,4 +1,4 @@
-//! Checks over gRPC, as `examples/envoy/envoy-grpc.yaml` has them. Forged headers and WebSockets are beside those over
+//! Checks over gRPC, as `examples/envoy/envoy-grpc.yaml` has them. Forged headers and web sockets are beside those over
 //! HTTP.
 
 use crate::browser::Browser;

@@ -6,7 +6,6 @@ use crate::backend::Backend;
 use crate::browser::Browser;
 use crate::dex::Dex;
 use crate::headers::FORGED;
-use crate::istiod::Istiod;
 use crate::manifests::{Manifests, extension_providers};
 use crate::mesh::{Mesh, Plan, objects, origin, route};
 use crate::part::free_port;
@@ -30,14 +29,6 @@ async fn plain_istio_lets_in_whom_countersign_names() {
 #[tokio::test]
 async fn plain_istio_asks_over_grpc_as_well() {
     lets_in_whom_countersign_names(&Example::build("examples/istio/mesh-config-grpc.yaml").await).await;
-}
-
-#[tokio::test]
-async fn istio_takes_the_other_examples_for_valid() {
-    for folder in ["gateway-tls", "gateway-tls/other-port", "gateway-tls/behind-load-balancer", "gateway-api"] {
-        // It reads all of what it is given, or nothing, and is ready only when it has.
-        Istiod::start(&[Manifests::of(&format!("examples/{folder}")).text()], &json!([]), free_port()).await;
-    }
 }
 
 async fn lets_in_whom_countersign_names(example: &Example) {

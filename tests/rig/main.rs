@@ -27,6 +27,7 @@ mod anonymous;
 mod authservice;
 mod cutover;
 mod dev;
+mod examples;
 mod forward_auth;
 mod grpc;
 mod headers;
