@@ -148,7 +148,8 @@ impl Gateway {
         let metrics = Arc::new(Metrics::new());
         let store = open_store(settings.data_dir.join("sessions.redb")).await?;
         let store = Arc::new(Counted::new(store, Arc::clone(&metrics)));
-        Self::open_on(store, settings, contract, clock, entropy, metrics).await
+        // On the heap: it holds every part of the house while it is built.
+        Box::pin(Self::open_on(store, settings, contract, clock, entropy, metrics)).await
     }
 
     async fn open_on(

@@ -175,7 +175,8 @@ impl House {
         let settings = settings::settings(data.path(), settings::NOBODY, "trusted_proxies: [127.0.0.1]\n");
         let metrics = Arc::new(Metrics::new());
         let opened =
-            Gateway::open_on(store.clone(), settings, None, clock, Arc::new(SystemEntropy), Arc::clone(&metrics)).await;
+            Box::pin(Gateway::open_on(store.clone(), settings, None, clock, Arc::new(SystemEntropy), metrics.clone()))
+                .await;
         let gateway = opened.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
         let (stop, stopped) = oneshot::channel();
