@@ -98,7 +98,7 @@ impl Countersign {
         let mut part = Part::start("countersign", folder, &mut command);
         let ready = format!("http://127.0.0.1:{admin}/");
         part.await_ready(|| async { wire::status(&ready).await == Some(200) }).await;
-        Self { main, admin, part: Some(part) }
+        Self { main, admin, environment: Vec::new(), part: Some(part) }
     }
 
     /// The first line of the log.

@@ -86,7 +86,7 @@ impl Envoy {
         Self::run(folder, &settings, ports.envoy).await
     }
 
-    /// Starts one as Kubeflow 1.3 to 1.8 set it up for authservice: what its EnvoyFilter makes of a gateway.
+    /// Starts one as Kubeflow 1.3 to 1.8 set it up for authservice: what its `EnvoyFilter` makes of a gateway.
     pub(crate) async fn start_for_authservice(ports: &Ports) -> Self {
         let exact = |names: &[&str]| {
             let patterns: Vec<Value> = names.iter().map(|name| json!({"exact": name})).collect();

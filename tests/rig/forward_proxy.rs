@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::part::{Part, accepts, empty_folder, eventually, tool};
+use crate::part::{Part, accepts, empty_folder, tool};
 
 /// Which one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,8 +59,7 @@ impl Proxy {
             }
         }
         let mut part = Part::start(name, folder, &mut command);
-        let port = ports.proxy;
-        part.await_ready(|| accepts(port)).await;
+        part.await_ready(|| accepts(ports.proxy)).await;
         Running(part)
     }
 }
@@ -69,14 +68,6 @@ impl Running {
     /// Everything it has printed.
     pub(crate) fn log(&self) -> String {
         self.0.log()
-    }
-
-    /// Waits until it has printed this.
-    pub(crate) async fn logs(&self, text: &str) {
-        eventually(&format!("{text:?} in the proxy's log"), || async {
-            if self.log().contains(text) { Ok(()) } else { Err(self.0.log_tail()) }
-        })
-        .await;
     }
 }
 
