@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{SinkExt, StreamExt};
 use http::header::{CONNECTION, CONTENT_TYPE, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::{Method, StatusCode};
+use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
@@ -53,7 +54,7 @@ impl Backend {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let router = Router::new().fallback(|request: Request| async { Ok::<_, Infallible>(answer(request)) });
+        let router = Router::new().fallback(|request: Request| async { Ok::<_, Infallible>(answer(request).await) });
         let serving = tokio::spawn(async move { axum::serve(listener, router).await }).abort_handle();
         Self { port, serving }
     }
@@ -70,21 +71,26 @@ impl Drop for Backend {
     }
 }
 
-fn answer(request: Request) -> Response {
+async fn answer(request: Request) -> Response {
     if request.headers().contains_key(SEC_WEBSOCKET_KEY) {
         return echo(request);
     }
+    let (request, body) = request.into_parts();
+    // To its end: who answers before, and hangs up, lets a proxy fail that is still sending.
+    if body.collect().await.is_err() {
+        return StatusCode::BAD_REQUEST.into_response();
+    }
     let received = Received {
-        method: request.method().to_string(),
-        path: request.uri().to_string(),
+        method: request.method.to_string(),
+        path: request.uri.to_string(),
         headers: request
-            .headers()
+            .headers
             .iter()
             .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
             .collect(),
     };
     let json = serde_json::to_string(&received).expect("JSON");
-    let navigated = request.method() == Method::GET && received.all("accept").iter().any(|it| it.contains("text/html"));
+    let navigated = request.method == Method::GET && received.all("accept").iter().any(|it| it.contains("text/html"));
     if navigated {
         // Chromium shows the text of the element as it is; `<` in a header must not end it.
         let escaped = json.replace('&', "&amp;").replace('<', "&lt;");
