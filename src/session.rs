@@ -12,6 +12,7 @@ mod live;
 mod row;
 mod sessions;
 mod store;
+mod tags;
 mod touches;
 
 pub use counted::Counted;
@@ -19,4 +20,5 @@ pub use embedded::Embedded;
 pub use live::Live;
 pub use row::Session;
 pub use sessions::{NewSession, SessionCookie, SessionError, Sessions};
-pub use store::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+pub use tags::Of;
+pub use store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};

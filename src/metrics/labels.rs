@@ -188,6 +188,8 @@ labels! {
         Touch = "touch",
         /// The end of a session.
         Remove = "remove",
+        /// The sessions of somebody.
+        Tagged = "tagged",
         /// To mark a login flow as used.
         Burn = "burn",
         /// To forget what is over.

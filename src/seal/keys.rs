@@ -42,6 +42,7 @@ pub(super) type KeyId = [u8; 4];
 pub(super) struct SessionKey {
     pub(super) id: KeyId,
     pub(super) cookie: hmac::Key,
+    tag: hmac::Key,
     row: RandomizedNonceKey,
     flow: RandomizedNonceKey,
 }
@@ -63,6 +64,12 @@ impl SessionKeys {
             }
         }
         Ok(Self { newest_first })
+    }
+
+    /// One-way names of what these parts say, under each key, the newest first. Whoever has no key can neither read nor
+    /// guess what was named.
+    pub fn tags<'k>(&'k self, parts: &'k [&'k str]) -> impl Iterator<Item = [u8; 16]> + 'k {
+        self.newest_first.iter().map(move |key| key.tag(parts))
     }
 
     /// The key that makes.
@@ -101,9 +108,22 @@ impl SessionKey {
         Self {
             id,
             cookie: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"cookie").as_ref()),
+            tag: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"tag").as_ref()),
             row: aead(&derive(&root, Purpose::Row.label())),
             flow: aead(&derive(&root, Purpose::Flow.label())),
         }
+    }
+
+    fn tag(&self, parts: &[&str]) -> [u8; 16] {
+        let mut mac = hmac::Context::with_key(&self.tag);
+        for part in parts {
+            // Lengths, so that no two lists of parts are one text.
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&mac.sign().as_ref()[..16]);
+        tag
     }
 
     pub(super) fn of(&self, purpose: Purpose) -> &RandomizedNonceKey {
@@ -134,6 +154,19 @@ pub(super) fn aead(key: &[u8; 32]) -> RandomizedNonceKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tags_differ_by_key_and_by_parts() {
+        let keys = |bytes: &[u8]| {
+            SessionKeys::new(bytes.iter().map(|byte| SecretBytes::new([*byte; 32])).collect()).expect("keys")
+        };
+        let tags = |keys: &SessionKeys, parts: &[&str]| keys.tags(parts).collect::<Vec<_>>();
+        let both = tags(&keys(&[1, 2]), &["user", "ann"]);
+        assert_eq!(both, [tags(&keys(&[1]), &["user", "ann"]), tags(&keys(&[2]), &["user", "ann"])].concat());
+        assert_ne!(both[0], both[1]);
+        assert_ne!(both[0], tags(&keys(&[1]), &["user", "bob"])[0]);
+        assert_ne!(both[0], tags(&keys(&[1]), &["usera", "nn"])[0], "parts have ends");
+    }
 
     #[test]
     fn keys_must_be_there_and_differ() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 
-use super::store::{Replaced, Revision, Store, StoreKey, StoredRow};
+use super::store::{NewRow, Replaced, Revision, Store, StoreKey, StoredRow, Tag};
 use crate::clock::UnixTime;
 
 /// One test for each case; `$open` gives a future of a new, empty store and of what must outlive it.
@@ -21,6 +21,9 @@ macro_rules! on_each_case {
             a_removed_row_stays_away
             a_flow_burns_once
             of_many_burners_one_wins
+            rows_are_found_by_their_tags
+            what_is_over_or_removed_is_not_found_by_its_tag
+            a_row_is_over_at_its_end_at_the_latest
             sweeping_takes_what_is_over_and_nothing_else
             sweeping_goes_by_the_last_touch
             sweeping_takes_more_than_one_batch
@@ -42,7 +45,7 @@ macro_rules! on_each_case {
 pub(crate) use on_each_case;
 
 pub(crate) async fn a_row_is_found_until_its_time_is_over(store: Arc<dyn Store>) {
-    store.create(key(1), b"ann".to_vec(), at(100)).await.expect("created");
+    store.create(key(1), row(b"ann".to_vec(), at(100))).await.expect("created");
     let row = StoredRow { row: b"ann".to_vec(), revision: Revision(1), until: at(100) };
     assert_eq!(store.load(key(1), at(99)).await, Ok(Some(row)));
     assert_eq!(store.load(key(1), at(100)).await, Ok(None));
@@ -52,13 +55,13 @@ pub(crate) async fn a_row_is_found_until_its_time_is_over(store: Arc<dyn Store>)
 pub(crate) async fn what_was_never_there_is_not_found(store: Arc<dyn Store>) {
     assert_eq!(store.load(key(1), at(0)).await, Ok(None));
     assert_eq!(store.replace(key(1), b"x".to_vec(), Revision(1)).await, Ok(Replaced::Gone));
-    assert_eq!(store.remove(key(1)).await, Ok(false));
+    assert_eq!(store.remove(key(1), END).await, Ok(false));
     assert_eq!(store.sweep(at(1_000)).await, Ok(0));
     assert_eq!(store.count().await, Ok(0));
 }
 
 pub(crate) async fn replacing_needs_the_revision_that_was_seen(store: Arc<dyn Store>) {
-    store.create(key(1), b"one".to_vec(), at(100)).await.expect("created");
+    store.create(key(1), row(b"one".to_vec(), at(100))).await.expect("created");
     let seen = found(&store, 1).await.revision;
     let Ok(Replaced::Done(next)) = store.replace(key(1), b"two".to_vec(), seen).await else { panic!("not replaced") };
     assert!(next > seen);
@@ -69,7 +72,7 @@ pub(crate) async fn replacing_needs_the_revision_that_was_seen(store: Arc<dyn St
 }
 
 pub(crate) async fn replacing_keeps_the_time(store: Arc<dyn Store>) {
-    store.create(key(1), b"one".to_vec(), at(100)).await.expect("created");
+    store.create(key(1), row(b"one".to_vec(), at(100))).await.expect("created");
     store.touch(vec![(key(1), at(150))]).await.expect("touched");
     store.replace(key(1), b"two".to_vec(), Revision(1)).await.expect("replaced");
     assert_eq!(found(&store, 1).await.until, at(150));
@@ -77,8 +80,8 @@ pub(crate) async fn replacing_keeps_the_time(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn touching_moves_the_end_but_never_back(store: Arc<dyn Store>) {
-    store.create(key(1), b"ann".to_vec(), at(100)).await.expect("created");
-    store.create(key(2), b"bob".to_vec(), at(100)).await.expect("created");
+    store.create(key(1), row(b"ann".to_vec(), at(100))).await.expect("created");
+    store.create(key(2), row(b"bob".to_vec(), at(100))).await.expect("created");
     store.touch(vec![(key(1), at(200)), (key(2), at(300))]).await.expect("touched");
     store.touch(vec![(key(1), at(150))]).await.expect("touched");
     assert_eq!((found(&store, 1).await.until, found(&store, 2).await.until), (at(200), at(300)));
@@ -86,21 +89,21 @@ pub(crate) async fn touching_moves_the_end_but_never_back(store: Arc<dyn Store>)
 }
 
 pub(crate) async fn touching_brings_nothing_back(store: Arc<dyn Store>) {
-    store.create(key(1), b"ann".to_vec(), at(100)).await.expect("created");
-    store.remove(key(1)).await.expect("removed");
+    store.create(key(1), row(b"ann".to_vec(), at(100))).await.expect("created");
+    store.remove(key(1), END).await.expect("removed");
     store.touch(vec![(key(1), at(200)), (key(2), at(200))]).await.expect("touched");
     assert_eq!(store.load(key(1), at(0)).await, Ok(None));
     assert_eq!(store.count().await, Ok(0));
 }
 
 pub(crate) async fn a_removed_row_stays_away(store: Arc<dyn Store>) {
-    store.create(key(1), b"ann".to_vec(), at(100)).await.expect("created");
-    store.create(key(2), b"bob".to_vec(), at(100)).await.expect("created");
-    assert_eq!(store.remove(key(1)).await, Ok(true));
+    store.create(key(1), row(b"ann".to_vec(), at(100))).await.expect("created");
+    store.create(key(2), row(b"bob".to_vec(), at(100))).await.expect("created");
+    assert_eq!(store.remove(key(1), END).await, Ok(true));
     assert_eq!(store.load(key(1), at(0)).await, Ok(None));
     assert_eq!(store.replace(key(1), b"back".to_vec(), Revision(1)).await, Ok(Replaced::Gone));
     assert_eq!(store.load(key(1), at(0)).await, Ok(None));
-    assert_eq!(store.remove(key(1)).await, Ok(false));
+    assert_eq!(store.remove(key(1), END).await, Ok(false));
     assert_eq!(store.count().await, Ok(1));
 }
 
@@ -119,9 +122,37 @@ pub(crate) async fn of_many_burners_one_wins(store: Arc<dyn Store>) {
     assert_eq!(tries.iter().filter(|won| **won == Ok(false)).count(), 31);
 }
 
+pub(crate) async fn rows_are_found_by_their_tags(store: Arc<dyn Store>) {
+    store.create(key(1), tagged(&[1, 2], at(100))).await.expect("created");
+    store.create(key(2), tagged(&[1], at(100))).await.expect("created");
+    store.create(key(3), tagged(&[3], at(100))).await.expect("created");
+    assert_eq!(by_tag(&store, 1).await, sorted(vec![key(1), key(2)]));
+    assert_eq!(by_tag(&store, 2).await, [key(1)]);
+    assert_eq!(by_tag(&store, 4).await, []);
+    store.replace(key(1), b"again".to_vec(), Revision::FIRST).await.expect("replaced");
+    assert_eq!(by_tag(&store, 2).await, [key(1)]);
+}
+
+pub(crate) async fn what_is_over_or_removed_is_not_found_by_its_tag(store: Arc<dyn Store>) {
+    for n in 1..=3 {
+        store.create(key(n), tagged(&[1], at(n * 10))).await.expect("created");
+    }
+    store.remove(key(2), END).await.expect("removed");
+    assert_eq!(by_tag(&store, 1).await, sorted(vec![key(1), key(3)]));
+    store.sweep(at(10)).await.expect("swept");
+    assert_eq!(by_tag(&store, 1).await, [key(3)]);
+}
+
+pub(crate) async fn a_row_is_over_at_its_end_at_the_latest(store: Arc<dyn Store>) {
+    let new = NewRow { ends_at: at(50), ..row(b"ann".to_vec(), at(100)) };
+    store.create(key(1), new).await.expect("created");
+    assert_eq!(store.load(key(1), at(50)).await, Ok(None));
+    assert_eq!(found(&store, 1).await.until, at(50));
+}
+
 pub(crate) async fn sweeping_takes_what_is_over_and_nothing_else(store: Arc<dyn Store>) {
     for n in 1..=10 {
-        store.create(key(n), vec![1], at(n * 10)).await.expect("created");
+        store.create(key(n), row(vec![1], at(n * 10))).await.expect("created");
     }
     assert_eq!(store.sweep(at(40)).await, Ok(4));
     assert_eq!(store.count().await, Ok(6));
@@ -131,7 +162,7 @@ pub(crate) async fn sweeping_takes_what_is_over_and_nothing_else(store: Arc<dyn 
 }
 
 pub(crate) async fn sweeping_goes_by_the_last_touch(store: Arc<dyn Store>) {
-    store.create(key(1), vec![1], at(10)).await.expect("created");
+    store.create(key(1), row(vec![1], at(10))).await.expect("created");
     store.touch(vec![(key(1), at(50))]).await.expect("touched");
     assert_eq!(store.sweep(at(49)).await, Ok(0));
     assert_eq!(store.sweep(at(50)).await, Ok(1));
@@ -139,8 +170,8 @@ pub(crate) async fn sweeping_goes_by_the_last_touch(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn sweeping_takes_more_than_one_batch(store: Arc<dyn Store>) {
-    join_all((0..1_300).map(|n| store.create(key(n), vec![1], at(10)))).await;
-    join_all((1_300..1_310).map(|n| store.create(key(n), vec![1], at(20)))).await;
+    join_all((0..1_300).map(|n| store.create(key(n), row(vec![1], at(10))))).await;
+    join_all((1_300..1_310).map(|n| store.create(key(n), row(vec![1], at(20))))).await;
     assert_eq!(store.sweep(at(10)).await, Ok(1_300));
     assert_eq!(store.count().await, Ok(10));
 }
@@ -149,7 +180,7 @@ pub(crate) async fn many_at_once_are_all_there(store: Arc<dyn Store>) {
     let creates = (0..500).map(|n| {
         let store = Arc::clone(&store);
         async move {
-            store.create(key(n), n.to_be_bytes().to_vec(), at(100)).await.expect("created");
+            store.create(key(n), row(n.to_be_bytes().to_vec(), at(100))).await.expect("created");
             // Durable and to be seen as soon as the call has answered.
             assert_eq!(found(&store, n).await.row, n.to_be_bytes());
         }
@@ -159,7 +190,7 @@ pub(crate) async fn many_at_once_are_all_there(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn of_many_replacers_one_wins(store: Arc<dyn Store>) {
-    store.create(key(1), b"one".to_vec(), at(100)).await.expect("created");
+    store.create(key(1), row(b"one".to_vec(), at(100))).await.expect("created");
     let tries = join_all((0..32_u8).map(|n| store.replace(key(1), vec![n], Revision(1)))).await;
     let won: Vec<usize> = (0..32).filter(|n| matches!(tries[*n], Ok(Replaced::Done(_)))).collect();
     assert_eq!(won.len(), 1);
@@ -169,13 +200,13 @@ pub(crate) async fn of_many_replacers_one_wins(store: Arc<dyn Store>) {
 
 pub(crate) async fn an_ended_session_never_comes_back(store: Arc<dyn Store>) {
     for n in 0..50 {
-        store.create(key(n), b"one".to_vec(), at(100)).await.expect("created");
+        store.create(key(n), row(b"one".to_vec(), at(100))).await.expect("created");
     }
     let races = (0..50).map(|n| {
         let store = &store;
         async move {
             let end = async {
-                assert_eq!(store.remove(key(n)).await, Ok(true));
+                assert_eq!(store.remove(key(n), END).await, Ok(true));
                 assert_eq!(store.load(key(n), at(0)).await, Ok(None));
             };
             let renew = async { while let Ok(Replaced::Done(_)) = renew(store, n).await {} };
@@ -189,6 +220,26 @@ pub(crate) async fn an_ended_session_never_comes_back(store: Arc<dyn Store>) {
     });
     join_all(races).await;
     assert_eq!(store.count().await, Ok(0));
+}
+
+/// Well after whatever happens here.
+const END: UnixTime = UnixTime::from_secs(10_000);
+
+fn row(row: Vec<u8>, until: UnixTime) -> NewRow {
+    NewRow { row, until, ends_at: END, tags: Vec::new() }
+}
+
+fn tagged(tags: &[u8], until: UnixTime) -> NewRow {
+    NewRow { tags: tags.iter().map(|tag| Tag([*tag; 16])).collect(), ..row(vec![1], until) }
+}
+
+async fn by_tag(store: &Arc<dyn Store>, tag: u8) -> Vec<StoreKey> {
+    sorted(store.tagged(Tag([tag; 16])).await.expect("found"))
+}
+
+fn sorted(mut keys: Vec<StoreKey>) -> Vec<StoreKey> {
+    keys.sort_by_key(|key| *key.as_bytes());
+    keys
 }
 
 async fn renew(store: &Arc<dyn Store>, n: u64) -> Result<Replaced, super::StoreError> {

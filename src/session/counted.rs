@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use super::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
 use crate::clock::UnixTime;
 use crate::metrics::{Metrics, StoreOperation, StoreOutcome};
 
@@ -31,8 +31,8 @@ impl<S: Store> Counted<S> {
 
 #[async_trait]
 impl<S: Store> Store for Counted<S> {
-    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
-        self.noted(StoreOperation::Create, self.store.create(key, row, until).await)
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
+        self.noted(StoreOperation::Create, self.store.create(key, new).await)
     }
 
     async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
@@ -47,8 +47,12 @@ impl<S: Store> Store for Counted<S> {
         self.noted(StoreOperation::Touch, self.store.touch(touches).await)
     }
 
-    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
-        self.noted(StoreOperation::Remove, self.store.remove(key).await)
+    async fn remove(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
+        self.noted(StoreOperation::Remove, self.store.remove(key, ends_at).await)
+    }
+
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
+        self.noted(StoreOperation::Tagged, self.store.tagged(tag).await)
     }
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use self::shelf::Shelf;
 use self::tables::{Snapshot, Tables};
 use self::writer::Writer;
-use super::store::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
 use crate::clock::UnixTime;
 
 /// Sessions in one file, which no other process may have open.
@@ -74,8 +74,8 @@ impl Embedded {
 
 #[async_trait]
 impl Store for Embedded {
-    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
-        self.write(move |tables| tables.create(key, &row, until)).await
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
+        self.write(move |tables| tables.create(key, &new)).await
     }
 
     async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
@@ -94,8 +94,13 @@ impl Store for Embedded {
         Ok(())
     }
 
-    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
+    async fn remove(&self, key: StoreKey, _ends_at: UnixTime) -> Result<bool, StoreError> {
+        // There is one writer, and it creates each row once: nothing could bring it back.
         self.write(move |tables| tables.remove(key)).await
+    }
+
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
+        self.read(move |snapshot| snapshot.tagged(tag)).await
     }
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {

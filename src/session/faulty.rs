@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use tokio::sync::{Notify, RwLock, RwLockWriteGuard};
 
-use super::store::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
 use crate::clock::UnixTime;
 
 pub(crate) struct Faulty {
@@ -51,9 +51,9 @@ impl Faulty {
 
 #[async_trait]
 impl Store for Faulty {
-    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
         self.well()?;
-        self.inner.create(key, row, until).await
+        self.inner.create(key, new).await
     }
     async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
         self.well()?;
@@ -69,10 +69,14 @@ impl Store for Faulty {
         self.well()?;
         self.inner.touch(touches).await
     }
-    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
+    async fn remove(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
         self.well()?;
         self.pass().await;
-        self.inner.remove(key).await
+        self.inner.remove(key, ends_at).await
+    }
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
+        self.well()?;
+        self.inner.tagged(tag).await
     }
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.well()?;

@@ -14,7 +14,8 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::endings::Endings;
 use super::live::Live;
 use super::row::{self, Session};
-use super::store::{Replaced, Revision, Store, StoreError, StoreKey};
+use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey};
+use super::tags::{self, Of};
 use super::touches::Touches;
 use crate::clock::{Clock, UnixTime};
 use crate::config::SessionSettings;
@@ -146,8 +147,10 @@ impl Sessions {
         };
         let until = now.plus(self.idle).min(session.ends_at);
         let row = row::seal(&session, &self.keys, cookie.key);
-        let live = Arc::new(Live::new(session, Revision::FIRST, until, row.len()));
-        self.store.create(cookie.key, row, until).await?;
+        let bytes = row.len();
+        let new = NewRow { row, until, ends_at: session.ends_at, tags: tags::of(&session, &self.keys) };
+        let live = Arc::new(Live::new(session, Revision::FIRST, until, bytes));
+        self.store.create(cookie.key, new).await?;
         self.cache.insert(cookie.key, Arc::clone(&live));
         Ok((value, live))
     }
@@ -187,13 +190,26 @@ impl Sessions {
     pub async fn end(&self, key: StoreKey) -> Result<bool, StoreError> {
         // First this, then the cache: a load that is under way loses its place in the cache, and one that begins later
         // sees this. It stays if the store fails, or if our caller goes away before the store has answered.
-        self.endings.begin(key, self.clock.now());
+        let now = self.clock.now();
+        self.endings.begin(key, now);
         self.cache.remove(&key);
-        let removed = self.store.remove(key).await?;
+        let removed = self.store.remove(key, now.plus(self.max_age)).await?;
         // Once more, for the case that another call for the same session confirmed in between.
         self.cache.remove(&key);
         self.endings.confirm(key);
         Ok(removed)
+    }
+
+    /// Where the sessions of somebody are filed. Some may have ended meanwhile.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn keys_of(&self, whose: Of<'_>) -> Result<Vec<StoreKey>, StoreError> {
+        let mut keys = Vec::new();
+        for tag in whose.tags(&self.keys) {
+            keys.extend(self.store.tagged(tag).await?);
+        }
+        Ok(keys)
     }
 
     /// The provider's tokens in the session, which open with its cookie alone.

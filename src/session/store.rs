@@ -10,11 +10,11 @@ use crate::clock::UnixTime;
 /// Where sessions live. Whatever a call has answered is durable: it survives the end of the process (`kill -9`).
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// Puts a new row in. It is forgotten at `until`, at the latest at the row's own end.
+    /// Puts a new row in.
     ///
     /// # Errors
     /// If the store cannot be reached or written.
-    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError>;
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError>;
 
     /// The row, unless its time is over at `now`.
     ///
@@ -34,11 +34,18 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be reached or written.
     async fn touch(&self, touches: Vec<(StoreKey, UnixTime)>) -> Result<(), StoreError>;
 
-    /// Takes the row out; whether there was one.
+    /// Takes the row out for good; whether there was one. Until `ends_at`, when its session would have ended by itself,
+    /// nothing brings it back: no writer that has not heard of it, no copy of the store that is a little behind.
     ///
     /// # Errors
     /// If the store cannot be reached or written: the session may then still be there.
-    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError>;
+    async fn remove(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError>;
+
+    /// The rows that were created with this tag and are still there, in no order.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or read.
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError>;
 
     /// Marks a login flow as used until `until`; `false` if it was marked already.
     ///
@@ -75,6 +82,38 @@ impl fmt::Debug for StoreKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StoreKey({:02x}{:02x}…)", self.0[0], self.0[1])
     }
+}
+
+/// What a session is found by besides its cookie: a keyed one-way function of a user, or of a provider's name for its
+/// session. Whoever reads it learns neither.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Tag(pub(crate) [u8; 16]);
+
+impl Tag {
+    /// The bytes, as the store files them.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Tag({:02x}{:02x}…)", self.0[0], self.0[1])
+    }
+}
+
+/// A row that is to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRow {
+    /// The sealed session.
+    pub row: Vec<u8>,
+    /// When it is forgotten unless it is touched.
+    pub until: UnixTime,
+    /// When it is forgotten at the latest.
+    pub ends_at: UnixTime,
+    /// What it is found by.
+    pub tags: Vec<Tag>,
 }
 
 /// Which writing of a row this is; each [`Store::replace`] makes the next.

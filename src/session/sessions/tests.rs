@@ -125,9 +125,27 @@ async fn a_row_in_another_sessions_place_is_no_session() {
     let house = House::new();
     let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
     let row = house.row(&ann).await.expect("a row");
-    house.store.remove(bob.key).await.expect("removed");
-    house.store.create(bob.key, row.row, row.until).await.expect("swapped");
+    house.store.remove(bob.key, row.until).await.expect("removed");
+    let swapped = NewRow { row: row.row, until: row.until, ends_at: row.until, tags: Vec::new() };
+    house.store.create(bob.key, swapped).await.expect("swapped");
     assert!(house.restarted(&[1]).find(&bob).await.expect("answered").is_none());
+}
+
+#[tokio::test]
+async fn sessions_are_found_by_whose_they_are() {
+    let house = House::new();
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let session = house.sessions.find(&ann).await.expect("answered").expect("there").session.clone();
+    let Identity { provider, subject, user, .. } = &session.identity;
+    let sid = session.provider_sid.as_deref().expect("a sid");
+    let both = house.sessions.keys_of(Of::ProviderSession(provider, sid)).await.expect("found");
+    assert!(both.len() == 2 && both.contains(&ann.key) && both.contains(&bob.key), "{both:?}");
+    for whose in [Of::User(user), Of::Subject(provider, subject)] {
+        assert_eq!(house.sessions.keys_of(whose).await, Ok(vec![ann.key]), "{whose:?}");
+        assert_eq!(house.restarted(&[9, 1]).keys_of(whose).await, Ok(vec![ann.key]), "{whose:?}, with a new key");
+    }
+    house.sessions.end(ann.key).await.expect("ended");
+    assert_eq!(house.sessions.keys_of(Of::User(user)).await, Ok(vec![]));
 }
 
 #[tokio::test]
