@@ -35,7 +35,7 @@ use crate::private_file;
 use crate::refresh::{Refresher, renewals};
 use crate::seal::{KeyFileError, SealError, SessionKeys};
 use crate::server::{self, Drain, Limits, Shutdown, TlsError};
-use crate::session::{Counted, Embedded, Sessions, Store, StoreError};
+use crate::session::{Counted, Embedded, Redis, Sessions, Store, StoreError};
 
 use housekeeping::Housekeeping;
 
@@ -143,11 +143,16 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
-        let data_error = |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
-        private_file::create_directory(&settings.data_dir).map_err(data_error)?;
         let metrics = Arc::new(Metrics::new());
-        let store = open_store(settings.data_dir.join("sessions.redb")).await?;
-        let store = Arc::new(Counted::new(store, Arc::clone(&metrics)));
+        let store: Arc<dyn Store> = if let Some(redis) = &settings.session.redis {
+            Arc::new(Counted::new(Redis::new(redis, Arc::clone(&clock))?, Arc::clone(&metrics)))
+        } else {
+            let data_error =
+                |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
+            private_file::create_directory(&settings.data_dir).map_err(data_error)?;
+            let embedded = open_store(settings.data_dir.join("sessions.redb")).await?;
+            Arc::new(Counted::new(embedded, Arc::clone(&metrics)))
+        };
         // On the heap: it holds every part of the house while it is built.
         Box::pin(Self::open_on(store, settings, contract, clock, entropy, metrics)).await
     }
@@ -275,6 +280,8 @@ impl Gateway {
         }
         let (sessions, watcher) = (Arc::clone(&self.sessions), Arc::clone(&housekeeping));
         keepers.spawn(async move { sessions.keep_house().await });
+        let sessions = Arc::clone(&self.sessions);
+        keepers.spawn(async move { sessions.keep_true().await });
         keepers.spawn(async move { watcher.keep_watch().await });
 
         let admin = admin_router(&housekeeping, self.metrics, &drain, self.site.is_some());

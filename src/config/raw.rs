@@ -5,6 +5,7 @@ mod bearer;
 mod doors;
 mod identity;
 mod provider;
+mod redis;
 mod rule;
 mod secret;
 
@@ -17,6 +18,7 @@ pub(super) use bearer::{Bearer, BearerKind, FrontProxy, FrontProxyKind, Kubernet
 pub(super) use doors::Doors;
 pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
 pub(super) use provider::{ClientAuth, Provider, ResponseMode};
+pub(super) use redis::{Redis, RedisMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
 
@@ -123,7 +125,7 @@ pub(super) struct Tls {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Session {
-    /// Where sessions are kept: `embedded`, a file in `data_dir` for one node.
+    /// Where sessions are kept: `embedded`, a file in `data_dir` for one node, or `redis`, for several.
     pub(super) store: Store,
     /// The longest life of a session, from sign-in on.
     pub(super) max_age: String,
@@ -132,8 +134,11 @@ pub(super) struct Session {
     /// How often the identity is read anew at the provider.
     pub(super) renew_every: String,
     /// The session keys, newest first; `countersign session-keys init` prints one. Without any, one is made in
-    /// `data_dir`.
+    /// `data_dir`. Required with `redis`.
     pub(super) keys: Vec<Secret>,
+    /// The Redis or Valkey that keeps the sessions of several replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redis: Option<Redis>,
 }
 
 impl Default for Session {
@@ -144,29 +149,19 @@ impl Default for Session {
             idle: "8h".into(),
             renew_every: "15m".into(),
             keys: vec![],
+            redis: None,
         }
     }
 }
 
 /// Where sessions are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Store {
     /// One node, one file.
     Embedded,
-    /// Known, so that the refusal can say more than "unknown".
-    #[schemars(skip)]
+    /// Several replicas, one Redis or Valkey.
     Redis,
-}
-
-impl<'de> Deserialize<'de> for Store {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "embedded" => Ok(Self::Embedded),
-            "redis" => Ok(Self::Redis),
-            other => Err(serde::de::Error::unknown_variant(other, &["embedded"])),
-        }
-    }
 }
 
 /// RC tokens.

@@ -212,6 +212,41 @@ pub struct SessionSettings {
     pub renew_every: Duration,
     /// The session keys, newest first; none: one is generated in `data_dir`.
     pub keys: Vec<SecretBytes<32>>,
+    /// Where they are kept; none: in a file in `data_dir`.
+    pub redis: Option<RedisSettings>,
+}
+
+/// A Redis or Valkey that keeps the sessions of several replicas.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// How its servers belong together.
+    pub mode: RedisMode,
+    /// The server, the sentinels, or some nodes of the cluster: `redis://host:port`, or `rediss://` for TLS; at least one.
+    pub urls: Vec<Url>,
+    /// The ACL user; none is `default`.
+    pub username: Option<String>,
+    /// Their password.
+    pub password: Option<SecretText>,
+    /// The authorities that vouch for the servers' certificates, in PEM; none: the system's.
+    pub ca: Option<Vec<u8>>,
+}
+
+/// How the servers of a Redis belong together.
+#[derive(Clone, Debug)]
+pub enum RedisMode {
+    /// One server.
+    Standalone,
+    /// One primary at a time, whose address sentinels know.
+    Sentinel {
+        /// What they call it.
+        master: String,
+        /// The ACL user at the sentinels; none is `default`.
+        username: Option<String>,
+        /// Their password there.
+        password: Option<SecretText>,
+    },
+    /// Several primaries, each with a part of the sessions.
+    Cluster,
 }
 
 /// RC tokens.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
+use super::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 use crate::metrics::{Metrics, StoreOperation, StoreOutcome};
 
@@ -65,5 +65,9 @@ impl<S: Store> Store for Counted<S> {
 
     async fn count(&self) -> Result<u64, StoreError> {
         self.noted(StoreOperation::Count, self.store.count().await)
+    }
+
+    async fn watch(&self, told: &dyn Told) {
+        self.store.watch(told).await;
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use self::shelf::Shelf;
 use self::tables::{Snapshot, Tables};
 use self::writer::Writer;
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
+use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 
 /// Sessions in one file, which no other process may have open.
@@ -122,6 +122,12 @@ impl Store for Embedded {
 
     async fn count(&self) -> Result<u64, StoreError> {
         self.read(Snapshot::count).await
+    }
+
+    async fn watch(&self, told: &dyn Told) {
+        // Nobody else writes the file.
+        told.tracked();
+        std::future::pending::<()>().await;
     }
 }
 

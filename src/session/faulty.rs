@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use tokio::sync::{Notify, RwLock, RwLockWriteGuard};
 
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
+use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 
 pub(crate) struct Faulty {
@@ -89,5 +89,8 @@ impl Store for Faulty {
     async fn count(&self) -> Result<u64, StoreError> {
         self.well()?;
         self.inner.count().await
+    }
+    async fn watch(&self, told: &dyn Told) {
+        self.inner.watch(told).await;
     }
 }

@@ -14,9 +14,10 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::endings::Endings;
 use super::live::Live;
 use super::row::{self, Session};
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey};
+use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, Told};
 use super::tags::{self, Of};
 use super::touches::Touches;
+use super::truth::{Since, Truth};
 use crate::clock::{Clock, UnixTime};
 use crate::config::SessionSettings;
 use crate::entropy::{Entropy, random};
@@ -32,7 +33,8 @@ pub struct Sessions {
     max_age: Duration,
     idle: Duration,
     precision: Duration,
-    cache: Cache<StoreKey, Arc<Live>, ByBytes>,
+    cache: Cache<StoreKey, Kept, ByBytes>,
+    truth: Truth,
     touches: Touches,
     endings: Endings,
 }
@@ -97,6 +99,7 @@ impl Sessions {
             // Whoever lets sessions idle for a minute only wants that minute measured.
             precision: PRECISION.min(settings.idle / 4),
             cache,
+            truth: Truth::default(),
             touches: Touches::default(),
             endings: Endings::default(),
         }
@@ -113,8 +116,9 @@ impl Sessions {
     /// The session, if it is in memory and lives at `now`; its idle clock is wound up. This is the way of nearly every
     /// check: one look-up, no I/O. Nothing here means: ask [`Self::find`].
     pub fn cached(&self, key: StoreKey, now: UnixTime) -> Option<Arc<Live>> {
-        let live = self.cache.get(&key)?;
-        self.use_at(key, &live, now).then_some(live)
+        let since = self.truth.now()?;
+        let kept = self.cache.get(&key).filter(|kept| kept.since == since)?;
+        self.use_at(key, &kept.live, now).then_some(kept.live)
     }
 
     /// The session, if it lives, from memory or from the store; its idle clock is wound up.
@@ -150,8 +154,13 @@ impl Sessions {
         let bytes = row.len();
         let new = NewRow { row, until, ends_at: session.ends_at, tags: tags::of(&session, &self.keys) };
         let live = Arc::new(Live::new(session, Revision::FIRST, until, bytes));
+        let since = self.truth.now();
+        // The place is taken before, so that whoever ends the session at once takes it away.
+        let place = self.cache.get_value_or_guard_async(&cookie.key).await.err();
         self.store.create(cookie.key, new).await?;
-        self.cache.insert(cookie.key, Arc::clone(&live));
+        if let (Some(since), Some(place)) = (since, place) {
+            let _ = place.insert(Kept { since, live: Arc::clone(&live) });
+        }
         Ok((value, live))
     }
 
@@ -229,6 +238,12 @@ impl Sessions {
         self.store.burn(flow, until).await
     }
 
+    /// Keeps what is in memory true, for as long as it is polled; without it nothing is kept in memory.
+    pub async fn keep_true(&self) -> ! {
+        self.store.watch(self).await;
+        std::future::pending().await
+    }
+
     /// Writes idle times every few seconds and takes out what is over once a minute, for as long as it is polled.
     pub async fn keep_house(&self) -> ! {
         let mut beat = interval(FLUSH_EVERY);
@@ -278,10 +293,11 @@ impl Sessions {
         // More than once if the session was renewed or ended while it was loaded, or if what is in memory is over (it
         // may have been used elsewhere). A session too large for the cache is loaded twice, and used without it.
         for _ in 0..3 {
+            let Some(since) = self.truth.now() else { break };
             let place = match self.cache.get_value_or_guard_async(&key).await {
-                Ok(live) if self.use_at(key, &live, now) => return Ok(Some(live)),
+                Ok(kept) if kept.since == since && self.use_at(key, &kept.live, now) => return Ok(Some(kept.live)),
                 Ok(over) => {
-                    self.cache.remove_if(&key, |held| Arc::ptr_eq(held, &over));
+                    self.cache.remove_if(&key, |held| Arc::ptr_eq(&held.live, &over.live));
                     continue;
                 }
                 Err(place) => place,
@@ -291,10 +307,13 @@ impl Sessions {
                 return Ok(None);
             }
             let Some(live) = self.load(key, now).await? else { return Ok(None) };
-            if place.insert(Arc::clone(&live)).is_ok() {
+            if place.insert(Kept { since, live: Arc::clone(&live) }).is_ok() {
                 return Ok(Some(live));
             }
             loaded = Some(live);
+        }
+        if loaded.is_none() && !self.endings.hold(key) {
+            loaded = self.load(key, now).await?;
         }
         Ok(loaded.filter(|_| !self.endings.hold(key)))
     }
@@ -325,6 +344,21 @@ impl Sessions {
     }
 }
 
+impl Told for Sessions {
+    fn changed(&self, key: StoreKey) {
+        // Also the place of a load that is under way: what it brings may be what was there before.
+        self.cache.remove(&key);
+    }
+
+    fn lost(&self) {
+        self.truth.end();
+    }
+
+    fn tracked(&self) {
+        self.truth.begin();
+    }
+}
+
 impl fmt::Debug for Sessions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Sessions").field("cached", &self.cache.len()).finish_non_exhaustive()
@@ -346,15 +380,22 @@ impl fmt::Debug for SessionCookie {
 #[derive(Clone, Copy, Debug)]
 struct ByBytes;
 
-impl Weighter<StoreKey, Arc<Live>> for ByBytes {
-    fn weight(&self, _key: &StoreKey, live: &Arc<Live>) -> u64 {
-        live.bytes()
+impl Weighter<StoreKey, Kept> for ByBytes {
+    fn weight(&self, _key: &StoreKey, kept: &Kept) -> u64 {
+        kept.live.bytes()
     }
+}
+
+/// A session in memory, and the time in which that is the truth.
+#[derive(Clone, Debug)]
+struct Kept {
+    since: Since,
+    live: Arc<Live>,
 }
 
 /// Takes a session out of the cache when it is dropped, and the place of a load that is under way.
 struct Forget<'a> {
-    cache: &'a Cache<StoreKey, Arc<Live>, ByBytes>,
+    cache: &'a Cache<StoreKey, Kept, ByBytes>,
     key: StoreKey,
 }
 

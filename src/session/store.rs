@@ -64,6 +64,20 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If the store cannot be reached or read.
     async fn count(&self) -> Result<u64, StoreError>;
+
+    /// Tells what others change, for as long as it is polled: it does not end.
+    async fn watch(&self, told: &dyn Told);
+}
+
+/// Who keeps copies of rows, and is to know when they are out of date. It is told from the very first that it may miss
+/// changes, until [`Self::tracked`] says otherwise.
+pub trait Told: Send + Sync {
+    /// A row was changed or taken out, maybe by the one who is told.
+    fn changed(&self, key: StoreKey);
+    /// From now on changes may be missed: no copy may be used.
+    fn lost(&self);
+    /// From now on no change is missed: rows that are loaded after this may be kept.
+    fn tracked(&self);
 }
 
 /// Where a session is found: a one-way function of its cookie's secret. Whoever reads it learns no cookie.
@@ -71,6 +85,12 @@ pub trait Store: Send + Sync + 'static {
 pub struct StoreKey(pub(crate) [u8; 32]);
 
 impl StoreKey {
+    /// The key of these bytes: 32 of a hash.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, as the store files them.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 32] {
@@ -90,6 +110,12 @@ impl fmt::Debug for StoreKey {
 pub struct Tag(pub(crate) [u8; 16]);
 
 impl Tag {
+    /// The tag of these bytes: 16 of a MAC.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
     /// The bytes, as the store files them.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 16] {

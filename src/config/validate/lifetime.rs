@@ -10,7 +10,7 @@ use super::super::problem::Report;
 use super::super::raw::{self, Raw};
 use super::super::tree::Spot;
 use super::super::variables::Environment;
-use super::super::{SessionSettings, ShutdownSettings, TokenSettings};
+use super::super::{RedisSettings, SessionSettings, ShutdownSettings, TokenSettings};
 use super::{header, secret};
 
 /// Cookies live no longer than that (RFC 6265bis section 5.5).
@@ -20,14 +20,11 @@ const LONGEST_TOKEN: Duration = Duration::from_hours(1);
 
 pub(super) fn session(
     raw: &raw::Session,
+    redis: Option<RedisSettings>,
     at: &Spot<'_>,
     environment: &Environment,
     report: &mut Report,
 ) -> SessionSettings {
-    if raw.store == raw::Store::Redis {
-        let what = "this version keeps sessions in `embedded` only";
-        report.refuse(at.field("store").problem(what, "Write `embedded`, and run one replica."));
-    }
     let max_age = span(&raw.max_age, &at.field("max_age"), report);
     let idle = span(&raw.idle, &at.field("idle"), report);
     let renew_every = span(&raw.renew_every, &at.field("renew_every"), report);
@@ -62,7 +59,7 @@ pub(super) fn session(
         keys.push(key);
     }
     let or_zero = Option::unwrap_or_default;
-    SessionSettings { max_age: or_zero(max_age), idle: or_zero(idle), renew_every: or_zero(renew_every), keys }
+    SessionSettings { max_age: or_zero(max_age), idle: or_zero(idle), renew_every: or_zero(renew_every), keys, redis }
 }
 
 pub(super) fn token(

@@ -6,19 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
-use tempfile::TempDir;
 
 use super::*;
-
-fn open() -> (Arc<dyn Store>, TempDir) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Embedded::open(directory.path().join("sessions.redb")).expect("a new store");
-    (Arc::new(store), directory)
-}
-
-mod conforms {
-    crate::session::conformance::on_each_case!(std::future::ready(super::open()));
-}
 
 const KEY: StoreKey = StoreKey([7; 32]);
 

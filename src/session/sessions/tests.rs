@@ -54,9 +54,13 @@ impl House {
 
 fn sessions(store: &Arc<Faulty>, clock: &Arc<TestClock>, keys: &[u8]) -> Sessions {
     let keys = keys.iter().map(|byte| SecretBytes::new([*byte; 32])).collect();
-    let settings = SessionSettings { max_age: HOUR * 24, idle: HOUR * 8, renew_every: MINUTE * 15, keys: vec![] };
+    let settings =
+        SessionSettings { max_age: HOUR * 24, idle: HOUR * 8, renew_every: MINUTE * 15, keys: vec![], redis: None };
     let keys = Arc::new(SessionKeys::new(keys).expect("keys"));
-    Sessions::new(Arc::clone(store) as _, keys, Arc::clone(clock) as _, Arc::new(SystemEntropy), &settings)
+    let sessions =
+        Sessions::new(Arc::clone(store) as _, keys, Arc::clone(clock) as _, Arc::new(SystemEntropy), &settings);
+    sessions.tracked();
+    sessions
 }
 
 fn brought(user: &str, token: &str) -> NewSession {

@@ -3,15 +3,14 @@
 
 use std::sync::Arc;
 
+use countersign::clock::UnixTime;
+use countersign::session::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
 use futures_util::future::join_all;
-
-use super::store::{NewRow, Replaced, Revision, Store, StoreKey, StoredRow, Tag};
-use crate::clock::UnixTime;
 
 /// One test for each case; `$open` gives a future of a new, empty store and of what must outlive it.
 macro_rules! on_each_case {
     ($open:expr) => {
-        $crate::session::conformance::on_each_case! { $open;
+        $crate::store_conformance::on_each_case! { $open;
             a_row_is_found_until_its_time_is_over
             what_was_never_there_is_not_found
             replacing_needs_the_revision_that_was_seen
@@ -37,7 +36,7 @@ macro_rules! on_each_case {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
                 let (store, _kept) = $open.await;
-                $crate::session::conformance::$case(store).await;
+                $crate::store_conformance::$case(store).await;
             }
         )*
     };
@@ -230,11 +229,11 @@ fn row(row: Vec<u8>, until: UnixTime) -> NewRow {
 }
 
 fn tagged(tags: &[u8], until: UnixTime) -> NewRow {
-    NewRow { tags: tags.iter().map(|tag| Tag([*tag; 16])).collect(), ..row(vec![1], until) }
+    NewRow { tags: tags.iter().map(|tag| Tag::from_bytes([*tag; 16])).collect(), ..row(vec![1], until) }
 }
 
 async fn by_tag(store: &Arc<dyn Store>, tag: u8) -> Vec<StoreKey> {
-    sorted(store.tagged(Tag([tag; 16])).await.expect("found"))
+    sorted(store.tagged(Tag::from_bytes([tag; 16])).await.expect("found"))
 }
 
 fn sorted(mut keys: Vec<StoreKey>) -> Vec<StoreKey> {
@@ -242,7 +241,7 @@ fn sorted(mut keys: Vec<StoreKey>) -> Vec<StoreKey> {
     keys
 }
 
-async fn renew(store: &Arc<dyn Store>, n: u64) -> Result<Replaced, super::StoreError> {
+async fn renew(store: &Arc<dyn Store>, n: u64) -> Result<Replaced, StoreError> {
     match store.load(key(n), at(0)).await? {
         Some(row) => store.replace(key(n), b"again".to_vec(), row.revision).await,
         None => Ok(Replaced::Gone),
@@ -258,7 +257,7 @@ fn key(n: u64) -> StoreKey {
     // Spread, as hashes are.
     bytes[..8].copy_from_slice(&n.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
     bytes[24..].copy_from_slice(&n.to_be_bytes());
-    StoreKey(bytes)
+    StoreKey::from_bytes(bytes)
 }
 
 fn at(seconds: u64) -> UnixTime {

@@ -1,0 +1,143 @@
+//! Real servers on free ports of the loopback, gone with the test.
+
+use std::process::Command;
+
+use countersign::config::{RedisMode, RedisSettings};
+use redis::{Client, RedisResult, cmd};
+use url::Url;
+
+use crate::part::{Part, accepts, empty_folder, eventually, free_port, tool};
+
+/// How they belong together.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Standalone,
+    Sentinel,
+    Cluster,
+}
+
+/// Running servers.
+pub(crate) struct Servers {
+    kind: Kind,
+    /// The servers with sessions; the first is the primary, at first.
+    pub(crate) servers: Vec<Server>,
+    sentinels: Vec<Server>,
+}
+
+/// One of them.
+pub(crate) struct Server {
+    pub(crate) port: u16,
+    _part: Part,
+}
+
+/// What the sentinels call the primary.
+const MASTER: &str = "sessions";
+
+impl Servers {
+    pub(crate) async fn start(kind: Kind) -> Self {
+        match kind {
+            Kind::Standalone => Self { kind, servers: vec![Server::start(free_port(), &[]).await], sentinels: vec![] },
+            Kind::Sentinel => Self::under_sentinels().await,
+            Kind::Cluster => Self::cluster().await,
+        }
+    }
+
+    /// What Countersign is told of them.
+    pub(crate) fn settings(&self) -> RedisSettings {
+        let url = |server: &Server| Url::parse(&format!("redis://127.0.0.1:{}", server.port)).expect("an address");
+        let (mode, named) = match self.kind {
+            Kind::Standalone => (RedisMode::Standalone, &self.servers),
+            Kind::Cluster => (RedisMode::Cluster, &self.servers),
+            Kind::Sentinel => {
+                (RedisMode::Sentinel { master: MASTER.into(), username: None, password: None }, &self.sentinels)
+            }
+        };
+        RedisSettings { mode, urls: named.iter().map(url).collect(), username: None, password: None, ca: None }
+    }
+
+    async fn under_sentinels() -> Self {
+        let primary = Server::start(free_port(), &[]).await;
+        let port = primary.port.to_string();
+        let replica = Server::start(free_port(), &["--replicaof", "127.0.0.1", &port]).await;
+        let mut sentinels = Vec::new();
+        for _ in 0..3 {
+            sentinels.push(Server::sentinel(free_port(), primary.port).await);
+        }
+        for sentinel in &sentinels {
+            eventually("the sentinel knows the replica and the others", || async {
+                let mut ask = cmd("SENTINEL");
+                let known: Vec<redis::Value> = sentinel.ask(ask.arg("MASTER").arg(MASTER)).await.map_err(text)?;
+                let known: std::collections::HashMap<String, String> =
+                    redis::from_redis_value(redis::Value::Array(known)).map_err(|error| error.to_string())?;
+                let counts = (known.get("num-slaves"), known.get("num-other-sentinels"));
+                if counts == (Some(&"1".into()), Some(&"2".into())) { Ok(()) } else { Err(format!("{counts:?}")) }
+            })
+            .await;
+        }
+        Self { kind: Kind::Sentinel, servers: vec![primary, replica], sentinels }
+    }
+
+    async fn cluster() -> Self {
+        let mut servers = Vec::new();
+        for _ in 0..3 {
+            // The cluster's own port is ten thousand above.
+            servers.push(
+                Server::start(free_port(), &["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]).await,
+            );
+        }
+        let slots = [(0, 5460), (5461, 10922), (10923, 16383)];
+        for (server, (first, last)) in servers.iter().zip(slots) {
+            let mut add = cmd("CLUSTER");
+            let () = server.ask(add.arg("ADDSLOTSRANGE").arg(first).arg(last)).await.expect("slots");
+            let mut meet = cmd("CLUSTER");
+            let () = server.ask(meet.arg("MEET").arg("127.0.0.1").arg(servers[0].port)).await.expect("met");
+        }
+        for server in &servers {
+            eventually("the cluster is whole", || async {
+                let mut ask = cmd("CLUSTER");
+                let info: String = server.ask(ask.arg("INFO")).await.map_err(text)?;
+                let whole = info.contains("cluster_state:ok") && info.contains("cluster_known_nodes:3");
+                if whole { Ok(()) } else { Err(info) }
+            })
+            .await;
+        }
+        Self { kind: Kind::Cluster, servers, sentinels: vec![] }
+    }
+}
+
+impl Server {
+    async fn start(port: u16, more: &[&str]) -> Self {
+        let folder = empty_folder();
+        let mut command = Command::new(tool("REDIS", "redis", "bin/redis-server"));
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.args(more).arg("--dir").arg(folder.path());
+        let mut part = Part::start("redis", folder, &mut command);
+        part.await_ready(|| accepts(port)).await;
+        Self { port, _part: part }
+    }
+
+    async fn sentinel(port: u16, primary: u16) -> Self {
+        let folder = empty_folder();
+        let config = folder.path().join("sentinel.conf");
+        let text = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor {MASTER} 127.0.0.1 {primary} 2\n\
+             sentinel down-after-milliseconds {MASTER} 500\nsentinel failover-timeout {MASTER} 3000\n"
+        );
+        std::fs::write(&config, text).expect("a config");
+        let mut command = Command::new(tool("REDIS", "redis", "bin/redis-server"));
+        command.arg(&config).arg("--sentinel").arg("--dir").arg(folder.path());
+        let mut part = Part::start("sentinel", folder, &mut command);
+        part.await_ready(|| accepts(port)).await;
+        Self { port, _part: part }
+    }
+
+    /// Asks it something.
+    pub(crate) async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> RedisResult<T> {
+        let client = Client::open(("127.0.0.1", self.port))?;
+        command.query_async(&mut client.get_multiplexed_async_connection().await?).await
+    }
+}
+
+fn text(error: redis::RedisError) -> String {
+    error.to_string()
+}
