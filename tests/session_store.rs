@@ -115,6 +115,7 @@ fn open(directory: &Path) -> Result<Sessions, StoreError> {
         idle: Duration::from_hours(8),
         renew_every: Duration::from_mins(15),
         keys: Vec::new(),
+        redis: None,
     };
     Ok(Sessions::new(Arc::new(store), Arc::new(keys), Arc::new(SystemClock), Arc::new(SystemEntropy), &settings))
 }
