@@ -248,7 +248,9 @@ impl Sources {
     /// Whatever in `Authorization` may be the value of a session, where it may be sent there, however often.
     pub fn session_values_in_authorization<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let values = headers.get_all(AUTHORIZATION).iter().filter(|_| self.sessions_come_in(&AUTHORIZATION));
-        values.filter_map(|value| credential::token_of(value.to_str().ok()?))
+        // Over gRPC a gateway may have joined several by commas, which no token holds.
+        let apart = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        apart.filter_map(|value| credential::token_of(value.trim()))
     }
 
     /// Who it is, if that was found lately: no I/O.
