@@ -28,6 +28,7 @@ mod wire;
 // What they are to show.
 mod anonymous;
 mod authservice;
+mod chart;
 mod cutover;
 mod dev;
 mod examples;
