@@ -9,6 +9,7 @@ mod judgement;
 mod jwt;
 mod known;
 mod kubernetes;
+mod lack;
 
 use std::future::pending;
 use std::sync::Arc;
@@ -186,7 +187,7 @@ impl Sources {
                 }
                 BearerSource::Kubernetes(cluster) => {
                     made.dispatch.by_issuer.insert(cluster.issuer.clone(), index);
-                    let kubernetes = Kubernetes::new(cluster.clone(), Arc::clone(clock))
+                    let kubernetes = Kubernetes::new(cluster.clone(), metrics, Arc::clone(clock))
                         .map_err(|reason| SourceError { id: cluster.id.clone(), reason })?;
                     Source::new(
                         &cluster.id,
@@ -272,9 +273,17 @@ impl Sources {
 
     /// Keeps at hand what the sources need, for ever: keys, above all.
     pub async fn keep_found(&self) {
-        let all = self.asked.iter().chain(self.front_proxy.as_ref().map(|(_, source)| source));
-        join_all(all.map(Source::keep_found)).await;
+        join_all(self.all().map(Source::keep_found)).await;
         pending::<()>().await;
+    }
+
+    /// Each source that calls out, and what it lacked when it last did, if anything. Nothing secret.
+    pub fn lacking(&self) -> impl Iterator<Item = (&ProviderId, Option<String>)> {
+        self.all().map(|source| (&source.id, source.lacking()))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Source> {
+        self.asked.iter().chain(self.front_proxy.as_ref().map(|(_, source)| source))
     }
 
     fn source_of(&self, credential: &Credential<'_>) -> Option<&Source> {
@@ -336,6 +345,15 @@ impl Source {
             return Err(self.error(Doubt::Refused("it has ended".to_owned())));
         }
         Ok(Verified { identity, sid: Fingerprint::pseudonym(credential), ends_at, finding, believed_until })
+    }
+
+    fn lacking(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Jwt(jwt) => jwt.lacking(),
+            Kind::Introspection(introspection) => introspection.lacking(),
+            Kind::Kubernetes(kubernetes) => kubernetes.lacking(),
+            Kind::FrontProxy(proxy) => proxy.lacking(),
+        }
     }
 
     async fn keep_found(&self) {
