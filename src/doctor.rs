@@ -2,6 +2,7 @@
 //! the Istio objects around us. It looks and asks; it changes nothing.
 
 mod finding;
+mod gateways;
 mod keys;
 mod manifests;
 mod mesh;

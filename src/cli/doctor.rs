@@ -43,7 +43,8 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     let of = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
     let (faults, warnings) = (of(Severity::Fault), of(Severity::Warning));
-    let summary = format!("{faults} faults, {warnings} warnings");
+    let counted = |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
+    let summary = format!("{}, {}", counted(faults, "fault"), counted(warnings, "warning"));
     if faults > 0 || (arguments.strict && warnings > 0) {
         bail!(summary);
     }

@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::Finding;
+use super::gateways::{self, Pods};
 use super::manifests::{Manifests, Object, list, text, texts};
 use super::mesh::Mesh;
 use super::workload::{Ours, pod_labels, selects};
@@ -10,6 +11,7 @@ use crate::config::Settings;
 
 pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
     let meshes = Mesh::all(manifests);
+    let gateways = gateways::asking(manifests, ours);
     let (mut asking, mut requiring) = (0, 0);
     for policy in manifests.of_kind("AuthorizationPolicy") {
         match text(&policy.value, "/spec/action") {
@@ -17,7 +19,7 @@ pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, 
                 asking += 1;
                 of_custom(settings, policy, &meshes, ours, findings);
             }
-            "DENY" => requiring += usize::from(of_deny(settings, policy, findings)),
+            "DENY" => requiring += usize::from(of_deny(settings, policy, &gateways, findings)),
             "" | "ALLOW" => findings.extend(denies_us(policy, manifests, ours)),
             _ => {}
         }
@@ -106,12 +108,16 @@ fn of_custom(settings: &Settings, policy: &Object, meshes: &[Mesh<'_>], ours: &O
     }
 }
 
-/// Whether the policy is the one that demands a token.
-fn of_deny(settings: &Settings, policy: &Object, findings: &mut Vec<Finding>) -> bool {
+/// Whether the policy is the one that demands a token at a gateway that asks us.
+fn of_deny(settings: &Settings, policy: &Object, gateways: &[Pods], findings: &mut Vec<Finding>) -> bool {
+    let selector = policy.at("/spec/selector/matchLabels");
+    if !gateways.is_empty() && !gateways.iter().any(|gateway| gateway.may_be(selector, &policy.namespace)) {
+        return false;
+    }
     let mut demands = false;
     for (index, rule) in policy.list("/spec/rules").iter().enumerate() {
         let mut sources = list(&rule["from"]).iter().map(|from| &from["source"]);
-        if !sources.any(|source| texts(&source["notRequestPrincipals"]).contains(&"*")) {
+        if !sources.any(demands_token) {
             continue;
         }
         demands = true;
@@ -133,6 +139,11 @@ fn of_deny(settings: &Settings, policy: &Object, findings: &mut Vec<Finding>) ->
         }
     }
     demands
+}
+
+/// Whether a source of a DENY rule is everybody without a verified token.
+pub(super) fn demands_token(source: &Value) -> bool {
+    texts(&source["notRequestPrincipals"]).contains(&"*")
 }
 
 /// A policy that allows nothing, where nothing else lets anybody to our pods.

@@ -1,17 +1,18 @@
 //! What stands between the parts: sidecars, mTLS, network policies, routes, idle connections, sockets that stay open.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Finding;
+use super::gateways::{self, Pods, ROOT};
 use super::manifests::{Manifests, Object, list, text, texts};
-use super::workload::{Ours, has_sidecar, pod_labels, selects};
+use super::workload::{Ours, has_sidecar, matches, pod_labels, selects};
 use crate::config::Settings;
-
-/// Where Istio's own parts are, unless the mesh was moved.
-const ROOT: &str = "istio-system";
 
 /// How long an idle connection is kept here; a gateway must let go of it before.
 const OUR_IDLE_SECONDS: f64 = 60.0;
+
+const EACH_CHECK: &str = "Every check fails, and with it every request.";
+const NO_KEYS: &str = "It cannot fetch our keys: every token is refused, and with the tokens every request.";
 
 pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
     for workload in ours.workloads.iter().filter(|workload| has_sidecar(workload, manifests)) {
@@ -111,66 +112,45 @@ fn kept_out(manifests: &Manifests, ours: &Ours<'_>) -> Vec<Finding> {
             })
             .collect();
         let Some(first) = policies.first() else { continue };
-        for (who, labels, why) in [
-            (
-                "the ingress gateway",
-                ["istio", "ingressgateway", "app", "istio-ingressgateway"],
-                "Every check fails, and with it every request.",
-            ),
-            (
-                "istiod",
-                ["app", "istiod", "istio", "pilot"],
-                "It cannot fetch our keys: every token is refused, and with the tokens every request.",
-            ),
-        ] {
-            let labels = serde_json::json!({labels[0]: labels[1], labels[2]: labels[3]});
+        let gateways =
+            gateways::asking(manifests, ours).into_iter().map(|gateway| ("the ingress gateway", gateway, EACH_CHECK));
+        let istiod = Pods { labels: json!({"app": "istiod", "istio": "pilot"}), namespace: Some(ROOT.to_owned()) };
+        for (who, pods, why) in gateways.chain([("istiod", istiod, NO_KEYS)]) {
             let admitted =
-                policies.iter().flat_map(|policy| policy.list("/spec/ingress")).any(|rule| admits(rule, &labels));
+                policies.iter().flat_map(|policy| policy.list("/spec/ingress")).any(|rule| admits(rule, &pods));
             if !admitted {
-                findings.push(
-                    Finding::fault("network-policy", first.place("spec.ingress"), format!("{who} is kept out"))
-                        .because(why)
-                        .change(format!(
-                            "- from: [{{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {ROOT}}}}}, \
-                             podSelector: {{matchLabels: {{app: {}}}}}}}]",
-                            labels["app"].as_str().unwrap_or_default()
-                        )),
-                );
+                let namespace = pods.namespace.as_deref().unwrap_or("<its namespace>");
+                let finding =
+                    Finding::fault("network-policy", first.place("spec.ingress"), format!("{who} is kept out"));
+                findings.push(finding.because(why).change(format!(
+                    "- from: [{{namespaceSelector: {{matchLabels: {{kubernetes.io/metadata.name: {namespace}}}}}, \
+                     podSelector: {{matchLabels: {}}}}}]",
+                    pods.labels
+                )));
             }
         }
     }
+    findings.dedup();
     findings
 }
 
-/// Whether a rule of a NetworkPolicy lets a pod of the root namespace in.
-fn admits(rule: &Value, labels: &Value) -> bool {
+/// Whether a rule of a NetworkPolicy lets those pods in.
+fn admits(rule: &Value, pods: &Pods) -> bool {
     let from = list(&rule["from"]);
     let ports = list(&rule["ports"]);
     // A rule for the admin port alone lets nobody to the main one.
     let is_main = ports.is_empty() || ports.iter().any(|port| port["port"] != "admin" && port["port"] != 9001);
-    let namespace = serde_json::json!({"kubernetes.io/metadata.name": ROOT});
+    let is_there = |selector: &Value| match &pods.namespace {
+        Some(namespace) => matches(selector, &json!({"kubernetes.io/metadata.name": namespace})),
+        None => true,
+    };
     is_main
         && (from.is_empty()
             || from.iter().any(|peer| {
                 peer.get("ipBlock").is_some()
-                    || (peer.get("namespaceSelector").is_some_and(|it| matches(it, &namespace))
-                        && peer.get("podSelector").is_none_or(|it| matches(it, labels)))
+                    || (peer.get("namespaceSelector").is_some_and(is_there)
+                        && peer.get("podSelector").is_none_or(|it| pods.may_match(it)))
             }))
-}
-
-/// Whether a label selector (`matchLabels`, `matchExpressions`) covers labels.
-fn matches(selector: &Value, labels: &Value) -> bool {
-    let expressions = list(&selector["matchExpressions"]).iter().all(|expression| {
-        let value = labels[text(expression, "/key")].as_str();
-        let values = texts(&expression["values"]);
-        match text(expression, "/operator") {
-            "In" => value.is_some_and(|value| values.contains(&value)),
-            "NotIn" => value.is_none_or(|value| !values.contains(&value)),
-            "Exists" => value.is_some(),
-            _ => value.is_none(),
-        }
-    });
-    expressions && selects(&selector["matchLabels"], labels)
 }
 
 /// The VirtualServices that send something to us.

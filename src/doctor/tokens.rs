@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::Finding;
 use super::manifests::{Manifests, Object, list, text, texts};
+use super::policies::demands_token;
 use crate::config::Settings;
 
 /// The rules for tokens of ours, wherever they are.
@@ -58,6 +59,15 @@ fn no_rule_of_ours(settings: &Settings, manifests: &Manifests) -> Option<Finding
     if our_rules(settings, manifests).next().is_some() {
         return None;
     }
+    // A mesh that verifies no tokens and demands none believes the headers that we set, as Kubeflow before 1.9 did.
+    let demands = manifests.of_kind("AuthorizationPolicy").find(|policy| {
+        let rules = policy.list("/spec/rules").iter();
+        let mut sources = rules.flat_map(|rule| list(&rule["from"])).map(|from| &from["source"]);
+        sources.any(|source| demands_token(source) || source.get("requestPrincipals").is_some())
+    });
+    if demands.is_none() && manifests.of_kind("RequestAuthentication").next().is_none() {
+        return None;
+    }
     let ours = &settings.token.issuer;
     let same = |issuer: &str| {
         let bare =
@@ -77,7 +87,10 @@ fn no_rule_of_ours(settings: &Settings, manifests: &Manifests) -> Option<Finding
                 .change(format!("issuer: {ours}"))
         }
         (None, object) => {
-            let place = object.map_or_else(|| "the manifests".to_owned(), |object| object.place("spec.jwtRules"));
+            let place = match object {
+                Some(object) => object.place("spec.jwtRules"),
+                None => demands.map_or_else(String::new, |policy| policy.place("spec.rules")),
+            };
             Finding::fault("token-issuer-absent", place, format!("no rule has our issuer, `{ours}`"))
                 .because("Istio verifies none of our tokens: policies that demand one deny everybody.")
                 .change(format!(

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Finding;
-use super::manifests::{Manifests, Object, list, text};
+use super::manifests::{Manifests, Object, list, text, texts};
 use crate::config::Settings;
 
 /// What is ours among the manifests: pods that run an image called `countersign`, and the Services that select them.
@@ -65,6 +65,21 @@ pub(super) fn pod_labels(workload: &Object) -> &Value {
 pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
     let Some(selector) = selector.as_object() else { return true };
     selector.iter().all(|(name, value)| labels.get(name) == Some(value))
+}
+
+/// Whether a label selector (`matchLabels`, `matchExpressions`) covers labels.
+pub(super) fn matches(selector: &Value, labels: &Value) -> bool {
+    let expressions = list(&selector["matchExpressions"]).iter().all(|expression| {
+        let value = labels[text(expression, "/key")].as_str();
+        let values = texts(&expression["values"]);
+        match text(expression, "/operator") {
+            "In" => value.is_some_and(|value| values.contains(&value)),
+            "NotIn" => value.is_none_or(|value| !values.contains(&value)),
+            "Exists" => value.is_some(),
+            _ => value.is_none(),
+        }
+    });
+    expressions && selects(&selector["matchLabels"], labels)
 }
 
 /// Whether Istio puts a proxy into a workload's pods.

@@ -242,7 +242,7 @@ fn a_finding_says_where_it_is() {
     let place = format!("standard input:{} StatefulSet countersign/countersign, spec.replicas", line - 1);
     assert_eq!(findings[0]["place"], place, "{findings}");
     assert_eq!(findings[0]["severity"], "fault");
-    assert_eq!(text(&output.stderr), "countersign: 1 faults, 0 warnings\n");
+    assert_eq!(text(&output.stderr), "countersign: 1 fault, 0 warnings\n");
 }
 
 #[test]
@@ -253,6 +253,59 @@ fn what_a_cluster_prints_is_read_as_well() {
     assert_eq!(doctor(&list, &["--strict"]).status.code(), Some(0));
     let output = doctor(&list.replace("\"2s\"", "null").replace("timeout: 2s", "x: y"), &[]);
     assert!(text(&output.stdout).contains("[provider-timeout]"), "{}", text(&output.stdout));
+}
+
+/// What people have that looks like a fault, and is none: the good set-up, with other texts in place of some.
+const FINE: &[(&str, &[(&str, &str)])] = &[
+    (
+        "a gateway with labels of its own, named where it is let in",
+        &[
+            ("matchLabels: {istio: ingressgateway}", "matchLabels: {gateway: front}"),
+            (
+                "              - {key: app, operator: In, values: [istio-ingressgateway, istiod]}\n",
+                "              - {key: app, operator: In, values: [istiod]}\n        - namespaceSelector:\n            \
+                 matchLabels: {kubernetes.io/metadata.name: gateways}\n          podSelector:\n            \
+                 matchLabels: {gateway: front}\n",
+            ),
+        ],
+    ),
+    (
+        "no token at all: the headers are believed",
+        &[
+            ("kind: RequestAuthentication", "kind: Telemetry"),
+            ("        - source: {notRequestPrincipals: [\"*\"]}", "        - source: {notPrincipals: [\"*\"]}"),
+        ],
+    ),
+    (
+        "another gateway, to which one comes with a token only",
+        &[(
+            "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication",
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: tokens, namespace: \
+             istio-system}\nspec:\n  selector:\n    matchLabels: {istio: machines}\n  action: DENY\n  rules:\n    - from: \
+             [{source: {notRequestPrincipals: [\"*\"]}}]\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication",
+        )],
+    ),
+];
+
+#[test]
+fn what_only_looks_like_a_fault_is_not_called_one() {
+    for (what, texts) in FINE {
+        let mut manifests = GOOD.to_owned();
+        for (old, new) in *texts {
+            assert!(manifests.contains(old), "{what}: {old:?} is there");
+            manifests = manifests.replace(old, new);
+        }
+        let output = doctor(&manifests, &[]);
+        assert_eq!(output.status.code(), Some(0), "{what}: {}", text(&output.stdout));
+        assert!(!text(&output.stdout).contains("FAULT"), "{what}: {}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn a_gateway_with_labels_of_its_own_is_missed_where_it_is_not_let_in() {
+    let manifests = GOOD.replace("matchLabels: {istio: ingressgateway}", "matchLabels: {app: front}");
+    let found = text(&doctor(&manifests, &[]).stdout);
+    assert!(found.contains("the ingress gateway is kept out") && found.contains("{\"app\":\"front\"}"), "{found}");
 }
 
 /// Runs it over these manifests, without asking anybody.
