@@ -64,6 +64,30 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* Where `config.bearer` reviews ServiceAccounts' tokens: nothing, or the first such place. */}}
+{{- define "countersign.reviewing" -}}
+{{- $found := "" -}}
+{{- range $index, $source := .Values.config.bearer -}}
+{{- $reviews := and (eq (default "" $source.kind) "kubernetes") (ne (default "token_review" $source.verify) "keys") -}}
+{{- if and $reviews (not $found) }}{{ $found = printf "config.bearer[%d]" $index }}{{ end -}}
+{{- end -}}
+{{- $found -}}
+{{- end -}}
+
+{{/* Whether our own token is to be mounted: with it the keys are read, too. */}}
+{{- define "countersign.asksTheCluster" -}}
+{{- $asks := false -}}
+{{- range .Values.config.bearer -}}
+{{- if and (eq (default "" .kind) "kubernetes") (not (and .token_file .ca_file)) }}{{ $asks = true }}{{ end -}}
+{{- end -}}
+{{- $asks -}}
+{{- end -}}
+
+{{/* Of the whole cluster, so that its name tells releases apart. */}}
+{{- define "countersign.tokenReviewRole" -}}
+{{- printf "%s-%s-token-review" .Release.Namespace (include "countersign.fullname" .) -}}
+{{- end -}}
+
 {{/* countersign.literalSecrets: list of a place's name and what is there; the places of secrets that are written out. */}}
 {{- define "countersign.literalSecrets" -}}
 {{- $place := first . -}}{{- $value := last . -}}
