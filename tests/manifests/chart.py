@@ -356,7 +356,7 @@ class Single(unittest.TestCase):
         self.assertEqual(entry["headersToDownstreamOnDeny"], exact(response["allowed_client_headers"]))
 
     def test_the_doctor_finds_no_fault_with_the_chart_and_what_its_notes_say(self):
-        for name in ("kubeflow", "corporate", "other-paths-and-ports"):
+        for name in ("kubeflow", "corporate", "other-paths-and-ports", "front-proxy"):
             with self.subTest(name), tempfile.TemporaryDirectory() as directory:
                 done = self.doctor(named(name), Path(directory), mesh_provider(named(name)))
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -366,6 +366,15 @@ class Single(unittest.TestCase):
             entry["envoyExtAuthzHttp"]["headersToUpstreamOnAllow"].remove("kubeflow-userid")
             done = self.doctor(named("kubeflow"), Path(directory), entry)
             self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+
+    def test_a_check_has_the_headers_in_which_somebody_comes(self):
+        asked = lambda name: mesh_provider(named(name))["envoyExtAuthzHttp"]["includeRequestHeadersInCheck"]
+        self.assertEqual(set(asked("front-proxy")) - set(asked("istio")), {"x-auth-token", "cf-access-jwt-assertion"})
+        with tempfile.TemporaryDirectory() as directory:
+            entry = mesh_provider(named("front-proxy"))
+            entry["envoyExtAuthzHttp"]["includeRequestHeadersInCheck"].remove("cf-access-jwt-assertion")
+            done = self.doctor(named("front-proxy"), Path(directory), entry)
+            self.assertIn("lacks cf-access-jwt-assertion", done.stdout + done.stderr)
 
     def doctor(self, values, directory, entry):
         (directory / "rendered.yaml").write_text(text(values))

@@ -155,7 +155,15 @@ imagePullSecrets:
 
 {{/* The header names that matter to a gateway, as JSON lists: what NOTES.txt and the EnvoyFilter say. */}}
 {{- define "countersign.headersToCheck" -}}
-{{- list "authorization" "cookie" "accept" "x-requested-with" "sec-fetch-mode" "sec-fetch-dest" "sec-fetch-site" "sec-websocket-version" "origin" "access-control-request-method" "x-forwarded-for" "x-forwarded-proto" "x-request-id" "traceparent" "tracestate" | toJson -}}
+{{- $names := list "authorization" "cookie" "accept" "x-requested-with" "sec-fetch-mode" "sec-fetch-dest" "sec-fetch-site" "sec-websocket-version" "origin" "access-control-request-method" "x-forwarded-for" "x-forwarded-proto" "x-request-id" "traceparent" "tracestate" -}}
+{{- /* And those in which somebody comes without a cookie. */ -}}
+{{- range .Values.config.bearer }}{{ if eq (default "" .kind) "session" }}{{ $names = append $names (lower (default "authorization" .header)) }}{{ end }}{{ end -}}
+{{- with .Values.config.front_proxy -}}
+{{- with get (dict "aws-alb" "x-amzn-oidc-data" "google-iap" "x-goog-iap-jwt-assertion" "cloudflare-access" "cf-access-jwt-assertion") (default "" .kind) -}}
+{{- $names = append $names . -}}
+{{- end -}}
+{{- end -}}
+{{- $names | uniq | toJson -}}
 {{- end -}}
 {{- define "countersign.headersUpstream" -}}
 {{- $headers := default (dict "kubeflow-userid" "user" "kubeflow-groups" "groups") .Values.config.headers -}}
