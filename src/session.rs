@@ -15,10 +15,10 @@ mod tags;
 mod touches;
 mod truth;
 
+pub use self::redis::Redis;
 pub use counted::Counted;
 pub use embedded::Embedded;
 pub use live::Live;
-pub use redis::Redis;
 pub use row::Session;
 pub use sessions::{NewSession, SessionCookie, SessionError, Sessions};
 pub use store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};

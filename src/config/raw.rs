@@ -14,11 +14,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::redis::{Redis, RedisMode};
 pub(super) use bearer::{Bearer, BearerKind, FrontProxy, FrontProxyKind, KubernetesVerify};
 pub(super) use doors::Doors;
 pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
 pub(super) use provider::{ClientAuth, Provider, ResponseMode};
-pub(super) use redis::{Redis, RedisMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
 

@@ -38,7 +38,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let listen = listen(&raw.listen, &at.field("listen"), report);
     let doors = doors::open(&raw.doors, raw.trusted_proxies.is_empty(), &at.field("doors"), report);
     let providers = provider::all(raw, &path_prefix, at, environment, report);
-    let redis = redis::settings(raw, at, environment, report);
+    let redis = self::redis::settings(raw, at, environment, report);
     let session = lifetime::session(&raw.session, redis, &at.field("session"), environment, report);
     let token = lifetime::token(raw, public_url.as_ref(), session.max_age, at, report);
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);

@@ -77,18 +77,18 @@ impl Redis {
     /// Writes the end of a session, and waits for a replica to have it where there are some. Whether there was a row.
     async fn write_ending(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
         let life = self.life(ends_at);
-        let (row, clock) = (row_key(key), clock_key(key));
+        let (row, clock) = (&row_key(key), &clock_key(key));
         self.endings_line
-            .ask(deadlines::QUESTION, |mut link| async move {
+            .ask(deadlines::QUESTION, move |mut link| async move {
                 let mut ending = pipe();
-                ending.cmd("EVAL").arg(END).arg(2).arg(&row).arg(&clock).arg(life).cmd("ROLE");
+                ending.cmd("EVAL").arg(END).arg(2).arg(row).arg(clock).arg(life).cmd("ROLE");
                 let (had, role): (bool, Vec<Value>) = ending.query_async(&mut link).await?;
                 let has_replicas = matches!(role.get(2), Some(Value::Array(replicas)) if !replicas.is_empty());
                 if has_replicas {
                     let wait = u64::try_from(deadlines::REPLICATION.as_millis()).unwrap_or(u64::MAX);
                     let mut waiting = pipe();
                     // The first leads to the server that has the row.
-                    waiting.cmd("EXISTS").arg(&row).ignore().cmd("WAIT").arg(1).arg(wait);
+                    waiting.cmd("EXISTS").arg(row).ignore().cmd("WAIT").arg(1).arg(wait);
                     let (replicas,): (u64,) = waiting.query_async(&mut link).await?;
                     if replicas == 0 {
                         tracing::warn!("no replica of Redis has the end of a session yet; should its primary fail now, it is written again");
@@ -115,7 +115,7 @@ impl Redis {
         loop {
             let over: Vec<Vec<u8>> = self
                 .line
-                .ask(deadlines::HOUSEKEEPING, |mut link| async move {
+                .ask(deadlines::HOUSEKEEPING, move |mut link| async move {
                     let mut range = cmd("ZRANGEBYSCORE");
                     range.arg(list_key(list)).arg("-inf").arg(now.as_secs()).arg("LIMIT").arg(0).arg(BATCH);
                     range.query_async(&mut link).await
@@ -136,16 +136,16 @@ impl Redis {
     /// Takes a session out that its list says is over; whether it was. Otherwise the list is mended.
     async fn sweep_one(&self, id: Vec<u8>, now: UnixTime) -> Result<bool, StoreError> {
         let Ok(key) = <[u8; 32]>::try_from(&id[..]).map(StoreKey) else { return Ok(false) };
-        let script = &self.scripts.sweep;
+        let (script, id) = (&self.scripts.sweep, &id);
         self.line
-            .ask(deadlines::HOUSEKEEPING, |mut link| async move {
+            .ask(deadlines::HOUSEKEEPING, move |mut link| async move {
                 let mut sweep = script.key(row_key(key));
                 let until: i64 = sweep.key(clock_key(key)).arg(now.as_secs()).invoke_async(&mut link).await?;
                 let list = list_key(list_of(key));
                 if until > 0 {
-                    let () = cmd("ZADD").arg(list).arg("XX").arg(until).arg(&id).query_async(&mut link).await?;
+                    let () = cmd("ZADD").arg(list).arg("XX").arg(until).arg(id).query_async(&mut link).await?;
                 } else {
-                    let () = cmd("ZREM").arg(list).arg(&id).query_async(&mut link).await?;
+                    let () = cmd("ZREM").arg(list).arg(id).query_async(&mut link).await?;
                 }
                 Ok(until == 0)
             })
@@ -158,10 +158,9 @@ impl Store for Redis {
     async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
         let until = new.until.min(new.ends_at);
         let (row_life, clock_life) = (self.life(new.ends_at), self.life(until));
-        let scripts = &self.scripts;
-        let created = self
-            .line
-            .ask(deadlines::QUESTION, |mut link| async move {
+        let (scripts, new) = (&self.scripts, &new);
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
                 // The lists first: what they name and is not there, they lose again; a row that no list has would stay.
                 for tag in &new.tags {
                     let mut tagging = scripts.tag.key(tag_key(*tag));
@@ -172,11 +171,11 @@ impl Store for Redis {
                 listing.arg(list_key(list_of(key))).arg(until.as_secs()).arg(key.as_bytes());
                 let () = listing.query_async(&mut link).await?;
                 let mut creating = scripts.create.key(row_key(key));
-                creating.key(clock_key(key)).arg(new.row).arg(row_life).arg(until.as_secs()).arg(clock_life);
-                creating.invoke_async::<bool>(&mut link).await
+                creating.key(clock_key(key)).arg(&new.row).arg(row_life).arg(until.as_secs()).arg(clock_life);
+                // Keys are random: if something is there, it is what we wrote before the connection was lost.
+                creating.invoke_async::<()>(&mut link).await
             })
-            .await?;
-        if created { Ok(()) } else { Err(unavailable("there is a session of that key already")) }
+            .await
     }
 
     async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
@@ -185,7 +184,7 @@ impl Store for Redis {
         }
         let (row, clock): (Vec<Value>, Option<u64>) = self
             .line
-            .ask(deadlines::QUESTION, |mut link| async move {
+            .ask(deadlines::QUESTION, move |mut link| async move {
                 let mut loading = pipe();
                 loading.cmd("HMGET").arg(row_key(key)).arg("v").arg("d").cmd("GET").arg(clock_key(key));
                 loading.query_async(&mut link).await
@@ -198,10 +197,10 @@ impl Store for Redis {
     }
 
     async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError> {
-        let script = &self.scripts.replace;
+        let (script, row) = (&self.scripts.replace, &row);
         let revision: i64 = self
             .line
-            .ask(deadlines::QUESTION, |mut link| async move {
+            .ask(deadlines::QUESTION, move |mut link| async move {
                 script.key(row_key(key)).arg(expected.0).arg(row).invoke_async(&mut link).await
             })
             .await?;
@@ -231,7 +230,7 @@ impl Store for Redis {
         self.endings.remember(key, ends_at, self.clock.now());
         let had = self.write_ending(key, ends_at).await?;
         self.line
-            .ask(deadlines::QUESTION, |mut link| async move {
+            .ask(deadlines::QUESTION, move |mut link| async move {
                 cmd("ZREM").arg(list_key(list_of(key))).arg(key.as_bytes()).query_async::<()>(&mut link).await
             })
             .await
@@ -243,14 +242,14 @@ impl Store for Redis {
     async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
         let ids: Vec<Vec<u8>> = self
             .line
-            .ask(deadlines::QUESTION, |mut link| async move {
+            .ask(deadlines::QUESTION, move |mut link| async move {
                 cmd("ZRANGE").arg(tag_key(tag)).arg(0).arg(-1).query_async(&mut link).await
             })
             .await?;
         let keys: Vec<StoreKey> = ids.into_iter().filter_map(|id| id.try_into().ok()).map(StoreKey).collect();
         let found: Vec<(StoreKey, bool)> = stream::iter(keys)
             .map(|key| async move {
-                let is_there = self.line.ask(deadlines::QUESTION, |mut link| async move {
+                let is_there = self.line.ask(deadlines::QUESTION, move |mut link| async move {
                     cmd("HEXISTS").arg(row_key(key)).arg("d").query_async::<bool>(&mut link).await
                 });
                 Ok::<_, StoreError>((key, is_there.await?))
@@ -260,7 +259,7 @@ impl Store for Redis {
             .await?;
         for (key, _) in found.iter().filter(|(_, is_there)| !is_there) {
             self.line
-                .ask(deadlines::QUESTION, |mut link| async move {
+                .ask(deadlines::QUESTION, move |mut link| async move {
                     cmd("ZREM").arg(tag_key(tag)).arg(key.as_bytes()).query_async::<()>(&mut link).await
                 })
                 .await?;
@@ -271,7 +270,7 @@ impl Store for Redis {
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         let life = self.life(until);
         self.line
-            .ask(deadlines::QUESTION, |mut link| async move {
+            .ask(deadlines::QUESTION, move |mut link| async move {
                 let key = format!("{PREFIX}f:{}", URL_SAFE_NO_PAD.encode(flow));
                 let set: Option<String> =
                     cmd("SET").arg(key).arg(1).arg("NX").arg("PX").arg(life).query_async(&mut link).await?;

@@ -9,4 +9,5 @@ mod identity;
 mod kubernetes;
 mod lifetime;
 mod provider;
+mod redis;
 mod rule;

@@ -1,5 +1,8 @@
 //! The store of several replicas, on real servers: one, a primary and its replicas under sentinels, and a cluster.
 
+#![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
+
+mod faults;
 #[path = "../rig/part.rs"]
 #[expect(dead_code, reason = "the rig uses all of it")]
 mod part;

@@ -20,14 +20,14 @@ pub(crate) enum Kind {
 pub(crate) struct Servers {
     kind: Kind,
     /// The servers with sessions; the first is the primary, at first.
-    pub(crate) servers: Vec<Server>,
+    pub(crate) stores: Vec<Server>,
     sentinels: Vec<Server>,
 }
 
 /// One of them.
 pub(crate) struct Server {
     pub(crate) port: u16,
-    _part: Part,
+    process: Part,
 }
 
 /// What the sentinels call the primary.
@@ -36,7 +36,7 @@ const MASTER: &str = "sessions";
 impl Servers {
     pub(crate) async fn start(kind: Kind) -> Self {
         match kind {
-            Kind::Standalone => Self { kind, servers: vec![Server::start(free_port(), &[]).await], sentinels: vec![] },
+            Kind::Standalone => Self { kind, stores: vec![Server::start(free_port(), &[]).await], sentinels: vec![] },
             Kind::Sentinel => Self::under_sentinels().await,
             Kind::Cluster => Self::cluster().await,
         }
@@ -46,8 +46,8 @@ impl Servers {
     pub(crate) fn settings(&self) -> RedisSettings {
         let url = |server: &Server| Url::parse(&format!("redis://127.0.0.1:{}", server.port)).expect("an address");
         let (mode, named) = match self.kind {
-            Kind::Standalone => (RedisMode::Standalone, &self.servers),
-            Kind::Cluster => (RedisMode::Cluster, &self.servers),
+            Kind::Standalone => (RedisMode::Standalone, &self.stores),
+            Kind::Cluster => (RedisMode::Cluster, &self.stores),
             Kind::Sentinel => {
                 (RedisMode::Sentinel { master: MASTER.into(), username: None, password: None }, &self.sentinels)
             }
@@ -59,6 +59,11 @@ impl Servers {
         let primary = Server::start(free_port(), &[]).await;
         let port = primary.port.to_string();
         let replica = Server::start(free_port(), &["--replicaof", "127.0.0.1", &port]).await;
+        eventually("the replica has what the primary has", || async {
+            let info: String = replica.ask(cmd("INFO").arg("replication")).await.map_err(text)?;
+            if info.contains("master_link_status:up") { Ok(()) } else { Err(info) }
+        })
+        .await;
         let mut sentinels = Vec::new();
         for _ in 0..3 {
             sentinels.push(Server::sentinel(free_port(), primary.port).await);
@@ -74,25 +79,28 @@ impl Servers {
             })
             .await;
         }
-        Self { kind: Kind::Sentinel, servers: vec![primary, replica], sentinels }
+        Self { kind: Kind::Sentinel, stores: vec![primary, replica], sentinels }
     }
 
     async fn cluster() -> Self {
-        let mut servers = Vec::new();
+        let mut stores = Vec::new();
+        let mut buses = Vec::new();
         for _ in 0..3 {
-            // The cluster's own port is ten thousand above.
-            servers.push(
-                Server::start(free_port(), &["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"]).await,
-            );
+            let bus = free_port().to_string();
+            let options =
+                ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000", "--cluster-port", bus.as_str()];
+            stores.push(Server::start(free_port(), &options).await);
+            buses.push(bus);
         }
         let slots = [(0, 5460), (5461, 10922), (10923, 16383)];
-        for (server, (first, last)) in servers.iter().zip(slots) {
+        for (server, (first, last)) in stores.iter().zip(slots) {
             let mut add = cmd("CLUSTER");
             let () = server.ask(add.arg("ADDSLOTSRANGE").arg(first).arg(last)).await.expect("slots");
             let mut meet = cmd("CLUSTER");
-            let () = server.ask(meet.arg("MEET").arg("127.0.0.1").arg(servers[0].port)).await.expect("met");
+            let () =
+                server.ask(meet.arg("MEET").arg("127.0.0.1").arg(stores[0].port).arg(&buses[0])).await.expect("met");
         }
-        for server in &servers {
+        for server in &stores {
             eventually("the cluster is whole", || async {
                 let mut ask = cmd("CLUSTER");
                 let info: String = server.ask(ask.arg("INFO")).await.map_err(text)?;
@@ -101,19 +109,20 @@ impl Servers {
             })
             .await;
         }
-        Self { kind: Kind::Cluster, servers, sentinels: vec![] }
+        Self { kind: Kind::Cluster, stores, sentinels: vec![] }
     }
 }
 
 impl Server {
-    async fn start(port: u16, more: &[&str]) -> Self {
+    pub(crate) async fn start(port: u16, more: &[&str]) -> Self {
         let folder = empty_folder();
         let mut command = Command::new(tool("REDIS", "redis", "bin/redis-server"));
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        command.args(["--repl-diskless-sync-delay", "0"]);
         command.args(more).arg("--dir").arg(folder.path());
-        let mut part = Part::start("redis", folder, &mut command);
-        part.await_ready(|| accepts(port)).await;
-        Self { port, _part: part }
+        let mut process = Part::start("redis", folder, &mut command);
+        process.await_ready(|| accepts(port)).await;
+        Self { port, process }
     }
 
     async fn sentinel(port: u16, primary: u16) -> Self {
@@ -126,9 +135,21 @@ impl Server {
         std::fs::write(&config, text).expect("a config");
         let mut command = Command::new(tool("REDIS", "redis", "bin/redis-server"));
         command.arg(&config).arg("--sentinel").arg("--dir").arg(folder.path());
-        let mut part = Part::start("sentinel", folder, &mut command);
-        part.await_ready(|| accepts(port)).await;
-        Self { port, _part: part }
+        let mut process = Part::start("sentinel", folder, &mut command);
+        process.await_ready(|| accepts(port)).await;
+        Self { port, process }
+    }
+
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(self) {
+        self.process.kill();
+    }
+
+    /// Has it hang, or go on.
+    pub(crate) fn hang(&self, hangs: bool) {
+        let signal = if hangs { "-STOP" } else { "-CONT" };
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().expect("sent");
+        assert!(sent.success());
     }
 
     /// Asks it something.
@@ -138,6 +159,7 @@ impl Server {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for map_err")]
 fn text(error: redis::RedisError) -> String {
     error.to_string()
 }

@@ -59,6 +59,11 @@ impl Part {
         format!("--- {}\n{}\n---", self.name, lines[lines.len().saturating_sub(40)..].join("\n"))
     }
 
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it as `kill -9` does, and leaves its folder.
     pub(crate) fn kill(mut self) -> TempDir {
         self.end();

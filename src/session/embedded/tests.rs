@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
+use tempfile::TempDir;
 
 use super::*;
 

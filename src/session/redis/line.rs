@@ -42,17 +42,31 @@ impl Line {
         Self { servers, state: Mutex::default(), connecting: AsyncMutex::default() }
     }
 
-    /// Asks something, and waits no longer than `deadline`.
-    pub(super) async fn ask<T, A>(&self, deadline: Duration, question: impl FnOnce(Link) -> A) -> Result<T, StoreError>
+    /// Asks something, and waits no longer than `deadline`. If the connection turns out to be lost it is asked once more:
+    /// a question that was answered already must come to the same.
+    pub(super) async fn ask<T, A>(&self, deadline: Duration, question: impl Fn(Link) -> A) -> Result<T, StoreError>
     where
         A: Future<Output = RedisResult<T>>,
     {
         let asking = async {
             let (link, number) = self.link().await?;
             let answer = timeout(deadlines::ANSWER, question(link)).await;
-            self.note(number, answer)
+            match self.note(number, answer) {
+                Err(_) if self.has_lost(number) => {
+                    let (link, number) = self.link().await?;
+                    let answer = timeout(deadlines::ANSWER, question(link)).await;
+                    self.note(number, answer)
+                }
+                answer => answer,
+            }
         };
         timeout(deadline, asking).await.unwrap_or_else(|_| Err(unavailable("no answer in time")))
+    }
+
+    /// Whether that connection is no more, and another one may be had.
+    fn has_lost(&self, number: u64) -> bool {
+        let state = self.lock();
+        (state.link.is_none() && state.shut.is_none()) || state.number != number
     }
 
     async fn link(&self) -> Result<(Link, u64), StoreError> {

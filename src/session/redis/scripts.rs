@@ -5,7 +5,7 @@ use redis::Script;
 
 /// The scripts, each with its keys and arguments.
 pub(super) struct Scripts {
-    /// row, clock; sealed row, its life in ms, idle until, the clock's life in ms. 1, or 0 where something is there.
+    /// row, clock; sealed row, its life in ms, idle until, the clock's life in ms. What is there already stays.
     pub(super) create: Script,
     /// row; expected revision, sealed row. The new revision; 0 if it is gone, -1 if it is another one.
     pub(super) replace: Script,

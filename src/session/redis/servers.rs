@@ -5,8 +5,8 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, IntoConnectionInfo, Pipeline, ProtocolVersion,
-    RedisConnectionInfo, RedisFuture, RedisResult, TlsCertificates, TlsMode, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
+    ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates, TlsMode, Value,
 };
 use tokio::sync::Mutex;
 
@@ -88,8 +88,16 @@ impl Servers {
             Kind::Cluster(client) => client,
         };
         let mut link = client.get_async_connection().await?;
-        let slots: Vec<(u16, u16, (String, u16))> = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut link).await?;
-        let mut primaries: Vec<(String, u16)> = slots.into_iter().map(|(_, _, primary)| primary).collect();
+        // Each is a range of slots, its primary and then its replicas; a server is its address, its port, and more.
+        let slots: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut link).await?;
+        let primary = |entry: Vec<Value>| match entry.into_iter().nth(2) {
+            Some(Value::Array(mut server)) => {
+                server.truncate(2);
+                Ok(redis::from_redis_value::<(String, u16)>(Value::Array(server))?)
+            }
+            _ => Err(RedisError::from((ErrorKind::Parse, "CLUSTER SLOTS names no primary"))),
+        };
+        let mut primaries = slots.into_iter().map(primary).collect::<RedisResult<Vec<_>>>()?;
         primaries.sort();
         primaries.dedup();
         primaries.into_iter().map(|(host, port)| self.reach.client(self.reach.at(host, port)?)).collect()
