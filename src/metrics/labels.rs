@@ -192,6 +192,8 @@ labels! {
         Remove = "remove",
         /// The sessions of somebody.
         Tagged = "tagged",
+        /// Some of all sessions, one page after the other.
+        Page = "page",
         /// To mark a login flow as used.
         Burn = "burn",
         /// To forget what is over.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 use tokio::sync::{Notify, RwLock, RwLockWriteGuard};
 
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::store::{Cursor, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 
 pub(crate) struct Faulty {
@@ -77,6 +77,10 @@ impl Store for Faulty {
     async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
         self.well()?;
         self.inner.tagged(tag).await
+    }
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        self.well()?;
+        self.inner.page(after).await
     }
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.well()?;
