@@ -1,6 +1,8 @@
 //! What a row holds, and how it is sealed: the row under the session keys, for its place in the store alone, and the
 //! provider's tokens inside it once more, under the cookie's secret.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,21 @@ pub struct Session {
     /// The provider's tokens, sealed with a key that only the cookie's secret yields.
     #[serde(with = "base64_text")]
     pub(crate) sealed_tokens: Vec<u8>,
+    /// Where the browser signed in from. Rows that were written before this was kept have nothing.
+    #[serde(default)]
+    pub whence: Whence,
+}
+
+/// Where a browser signed in from, as far as that is known: for people to tell their sessions apart, and for nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Whence {
+    /// What kind of browser on what kind of device, in a few words of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// Why a row is no session.
