@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::mint::Mint;
 use crate::private_file;
 use crate::refresh::{Refresher, renewals};
+use crate::revocation::Revocation;
 use crate::seal::{KeyFileError, SealError, SessionKeys};
 use crate::server::{self, Drain, Limits, Shutdown, TlsError};
 use crate::session::{Counted, Embedded, Redis, Sessions, Store, StoreError};
@@ -195,9 +196,19 @@ impl Gateway {
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
         let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
         let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
+        let revocation = Arc::new(Revocation::new(Arc::clone(&sessions), Arc::clone(&metrics)));
         let login = || {
-            let (sessions, keys) = (Arc::clone(&sessions), Arc::clone(&session_keys));
-            Login::new(&settings, providers.clone(), sessions, keys, Arc::clone(&clock), Arc::clone(&entropy))
+            let (sessions, keys, revocation) =
+                (Arc::clone(&sessions), Arc::clone(&session_keys), Arc::clone(&revocation));
+            Login::new(
+                &settings,
+                providers.clone(),
+                sessions,
+                revocation,
+                keys,
+                Arc::clone(&clock),
+                Arc::clone(&entropy),
+            )
         };
         let (metered, random) = (Arc::clone(&metrics), Arc::clone(&entropy));
         let browser = BrowserDoor::new(&settings, login(), Arc::clone(&pages), metered, random).router();

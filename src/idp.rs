@@ -6,6 +6,7 @@ mod diagnosis;
 mod graph;
 mod id_token;
 mod keys;
+mod logout_token;
 mod metadata;
 mod named_keys;
 mod outbound;
@@ -24,6 +25,7 @@ use thiserror::Error;
 
 pub use self::diagnosis::{KeysTrouble, Symptom, published_keys};
 pub(crate) use self::id_token::time as numeric_date;
+pub use self::logout_token::ProviderLogout;
 pub(crate) use self::named_keys::NamedKeys;
 pub(crate) use self::outbound::Reach;
 pub use self::outbound::{Outbound, OutboundError};

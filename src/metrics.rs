@@ -18,7 +18,8 @@ use prometheus_client::registry::Registry;
 use crate::identity::ProviderId;
 use histogram::Durations;
 pub use labels::{
-    CheckDoor, CheckReason, CheckVerdict, IdpOperation, IdpOutcome, LoginOutcome, StoreOperation, StoreOutcome,
+    CheckDoor, CheckReason, CheckVerdict, IdpOperation, IdpOutcome, LoginOutcome, LogoutOutcome, RevocationCause,
+    StoreOperation, StoreOutcome,
 };
 
 /// The media type of [`Metrics::encode`]'s text.
@@ -31,6 +32,8 @@ pub struct Metrics {
     checks: Checks,
     check_duration: Durations,
     logins: Family<LoginLabels, Counter>,
+    provider_logouts: Family<LogoutLabels, Counter>,
+    sessions_revoked: Family<RevocationLabels, Counter>,
     idp_requests: Family<IdpLabels, Counter>,
     sessions: Gauge,
     tokens_minted: Counter,
@@ -52,6 +55,8 @@ impl Metrics {
             checks: Checks::default(),
             check_duration: Durations::default(),
             logins: Family::default(),
+            provider_logouts: Family::default(),
+            sessions_revoked: Family::default(),
             idp_requests: Family::default(),
             sessions: Gauge::default(),
             tokens_minted: Counter::default(),
@@ -65,6 +70,16 @@ impl Metrics {
             metrics.check_duration.clone(),
         );
         registry.register("logins", "Login attempts that came to an end", metrics.logins.clone());
+        registry.register(
+            "provider_logouts",
+            "Logouts that identity providers asked for",
+            metrics.provider_logouts.clone(),
+        );
+        registry.register(
+            "sessions_revoked",
+            "Sessions ended from outside their own browser",
+            metrics.sessions_revoked.clone(),
+        );
         registry.register(
             "idp_requests",
             "Requests to identity providers and other sources of identities",
@@ -87,6 +102,16 @@ impl Metrics {
     /// Counts a login attempt that came to an end.
     pub fn login(&self, provider: &ProviderId, outcome: LoginOutcome) {
         self.logins.get_or_create(&LoginLabels { provider: provider.as_str().to_owned(), outcome }).inc();
+    }
+
+    /// Counts a logout that a provider asked for.
+    pub fn provider_logout(&self, provider: &ProviderId, outcome: LogoutOutcome) {
+        self.provider_logouts.get_or_create(&LogoutLabels { provider: provider.as_str().to_owned(), outcome }).inc();
+    }
+
+    /// Counts a session that was ended from outside its own browser.
+    pub fn session_revoked(&self, cause: RevocationCause) {
+        self.sessions_revoked.get_or_create(&RevocationLabels { cause }).inc();
     }
 
     /// Counts a request to an identity provider, or to a source of bearers.
@@ -157,6 +182,17 @@ struct CheckLabels {
 struct LoginLabels {
     provider: String,
     outcome: LoginOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LogoutLabels {
+    provider: String,
+    outcome: LogoutOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RevocationLabels {
+    cause: RevocationCause,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -27,10 +27,15 @@ impl OwnPaths {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let prefix = &settings.path_prefix;
-        let browser = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
-        let callbacks = settings.providers.iter().map(|provider| format!("{prefix}/callback/{}", provider.id));
+        let browser = ["start", "sign_out", "signed_out", "userinfo", "sessions", "unavailable"];
+        let of_providers = ["callback", "backchannel_logout", "frontchannel_logout"];
+        let each = settings
+            .providers
+            .iter()
+            .flat_map(|provider| of_providers.iter().map(move |name| format!("{prefix}/{name}/{}", provider.id)));
         let elsewhere = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
-        let exact = browser.iter().map(|name| format!("{prefix}/{name}")).chain(callbacks).chain(elsewhere);
+        let exact =
+            browser.iter().chain(&of_providers).map(|name| format!("{prefix}/{name}")).chain(each).chain(elsewhere);
         Self {
             exact: exact.chain([Self::JWKS.to_owned(), Self::DISCOVERY.to_owned()]).collect(),
             start: format!("{prefix}/start"),

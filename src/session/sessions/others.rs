@@ -54,9 +54,8 @@ impl Sessions {
         let now = self.clock.now();
         let Some(found) = self.store.load(key, now).await? else { return Ok(None) };
         match row::open(&found.row, &self.keys, key) {
-            Ok(session) if session.ends_at > now && !self.endings.hold(key) => {
-                Ok(Some(Filed { key, session, idle_until: found.until }))
-            }
+            // Also one whose end was asked for and not confirmed: whoever tries again must find it.
+            Ok(session) if session.ends_at > now => Ok(Some(Filed { key, session, idle_until: found.until })),
             Ok(_) => Ok(None),
             Err(error) => {
                 tracing::warn!(%error, ?key, "a session's row cannot be opened; it is passed over");
