@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::clock::{Clock, SystemClock};
 use crate::config::migrate::AuthserviceContract;
 use crate::config::{Listen, Settings, ShutdownSettings};
-use crate::door::admin::{self, AdminState, Readiness};
+use crate::door::admin::{self, AdminState, Readiness, SessionsDoor};
 use crate::door::answer::Answers;
 use crate::door::authservice::{self, AuthserviceDoor};
 use crate::door::browser::BrowserDoor;
@@ -52,6 +52,7 @@ pub struct Gateway {
     sources: Option<Arc<Sources>>,
     refresher: Refresher,
     housekeeping: Housekeeping,
+    admin_sessions: SessionsDoor,
     metrics: Arc<Metrics>,
     shutdown: ShutdownSettings,
 }
@@ -238,6 +239,7 @@ impl Gateway {
             sessions: Arc::clone(&sessions),
             sources: sources.clone(),
             refresher,
+            admin_sessions: SessionsDoor::new(&settings.admin, revocation),
             housekeeping: Housekeeping::new(sessions, keyring, providers, sources, Arc::clone(&metrics)),
             metrics,
             shutdown: settings.shutdown,
@@ -296,6 +298,7 @@ impl Gateway {
         keepers.spawn(async move { watcher.keep_watch().await });
 
         let admin = admin_router(&housekeeping, self.metrics, &drain, self.site.is_some());
+        let admin = admin.merge(self.admin_sessions.router());
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(self.main, self.tls, self.doors, Limits::default(), drain.clone()));
         if let Some((listener, site)) = self.site {

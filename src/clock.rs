@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
+use cookie::time::OffsetDateTime;
 use serde::{Deserialize, Serialize};
 
 /// Tells the time. Handed to whatever decides by it, so that tests decide what time it is.
@@ -49,6 +50,17 @@ impl UnixTime {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl UnixTime {
+    /// The time as RFC 3339 writes it, in UTC; from the year 10000 on only as its number of seconds.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let known = i64::try_from(self.0).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
+        let Some(at) = known else { return self.0.to_string() };
+        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+        format!("{year}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", at.hour(), at.minute(), at.second())
     }
 }
 

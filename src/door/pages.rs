@@ -12,7 +12,6 @@ use axum::body::Body;
 use axum::response::Response;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use cookie::time::OffsetDateTime;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
@@ -283,12 +282,9 @@ impl OwnSession<'_> {
 
 /// A time to the minute, for people and for machines.
 fn written_out(time: UnixTime) -> (String, String) {
-    let known =
-        i64::try_from(time.as_secs()).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-    let Some(at) = known else { return ("an unknown time".into(), String::new()) };
-    let day = format!("{}-{:02}-{:02}", at.year(), u8::from(at.month()), at.day());
-    let minute = format!("{:02}:{:02}", at.hour(), at.minute());
-    (format!("{day} {minute} UTC"), format!("{day}T{minute}Z"))
+    let machines = time.to_rfc3339();
+    let people = machines.get(..16).map(|minute| format!("{} UTC", minute.replace('T', " ")));
+    (people.unwrap_or_default(), machines)
 }
 
 impl AtFault {

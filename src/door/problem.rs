@@ -431,6 +431,17 @@ impl From<&IdpError> for Problem {
     }
 }
 
+/// What an operator is told who was not given what they asked for.
+#[must_use]
+pub fn admin_problem(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = serde_json::json!({"error": code, "message": message}).to_string();
+    let mut response = (status, [(CONTENT_TYPE, "application/json")], body).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
 /// What a provider is told whose logout was not done (OIDC Back-Channel Logout section 2.8: 400, whatever the reason).
 #[must_use]
 pub fn refused_logout(error: &LogoutRefused) -> Response {
