@@ -258,9 +258,11 @@ impl Page<'_> {
             Page::SignedOut { home } => context! { home => link(home) },
             Page::SignOutQuestion { action, user, rd } => context! { action => link(action), user, rd, home => "/" },
             Page::Sessions { action, user, this, others, more, sign_out_href, home } => {
-                let others: Vec<Value> = others.iter().map(OwnSession::variables).collect();
+                let sessions: Vec<Value> = std::iter::once(this.variables(true))
+                    .chain(others.iter().map(|other| other.variables(false)))
+                    .collect();
                 let (action, sign_out, home) = (link(action), link(sign_out_href), link(home));
-                context! { action, user, this => this.variables(), others, more, sign_out, home }
+                context! { action, user, sessions, others => others.len(), more, sign_out, home }
             }
             Page::Forbidden { user, reason, sign_out_href, request_id } => {
                 context! { user, reason, sign_out_href => link(sign_out_href), request_id }
@@ -273,10 +275,10 @@ impl Page<'_> {
 }
 
 impl OwnSession<'_> {
-    fn variables(&self) -> Value {
+    fn variables(&self, here: bool) -> Value {
         let address = self.address.map(|address| address.to_string());
         let (since, since_iso) = written_out(self.signed_in_at);
-        context! { sid => self.sid, device => self.device, address, since, since_iso }
+        context! { sid => self.sid, here, device => self.device, address, since, since_iso }
     }
 }
 

@@ -446,12 +446,11 @@ pub fn admin_problem(status: StatusCode, code: &str, message: &str) -> Response 
 #[must_use]
 pub fn refused_logout(error: &LogoutRefused) -> Response {
     let (code, description) = match error {
-        LogoutRefused::UnknownProvider | LogoutRefused::Malformed(_) | LogoutRefused::WrongIssuer(_) => {
-            ("invalid_request", error.to_string())
-        }
-        LogoutRefused::Replayed(_) | LogoutRefused::Token(IdpError::Misbehaved { .. }) => {
-            ("invalid_request", error.to_string())
-        }
+        LogoutRefused::UnknownProvider
+        | LogoutRefused::Malformed(_)
+        | LogoutRefused::WrongIssuer(_)
+        | LogoutRefused::Replayed(_)
+        | LogoutRefused::Token(IdpError::Misbehaved { .. }) => ("invalid_request", error.to_string()),
         // What was called, and how that failed, is for the log.
         LogoutRefused::Token(_) => ("temporarily_unavailable", "the token cannot be judged at the moment".to_owned()),
         LogoutRefused::Store(_) => ("temporarily_unavailable", "sessions are out of reach; they may go on".to_owned()),

@@ -58,7 +58,7 @@ pub(super) fn check(token: &Signed, issuer: &str, client_id: &str, now: UnixTime
         return Err("it has neither a `sid` nor a `sub`".to_owned());
     }
     let ends = id_token::time(claims, "exp")?.ok_or("it has no `exp`")?;
-    let issued = id_token::time(claims, "iat")?.ok_or("it has no `iat`")?;
-    let stale_at = ends.min(issued.plus(OLDEST)).plus(LEEWAY).plus(LEEWAY);
+    let made_at = id_token::time(claims, "iat")?.ok_or("it has no `iat`")?;
+    let stale_at = ends.min(made_at.plus(OLDEST)).plus(LEEWAY).plus(LEEWAY);
     Ok(ProviderLogout { jti, provider_sid, subject, stale_at })
 }
