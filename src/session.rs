@@ -21,5 +21,5 @@ pub use embedded::Embedded;
 pub use live::Live;
 pub use row::{Session, Whence};
 pub use sessions::{Filed, NewSession, SessionCookie, SessionError, Sessions};
-pub use store::{Cursor, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+pub use store::{Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 pub use tags::Of;

@@ -220,6 +220,10 @@ labels! {
         Tagged = "tagged",
         /// Some of all sessions, one page after the other.
         Page = "page",
+        /// The right to renew a session.
+        Lease = "lease",
+        /// That right, given back.
+        Release = "release",
         /// To mark a login flow as used.
         Burn = "burn",
         /// To forget what is over.
