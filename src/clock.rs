@@ -104,3 +104,18 @@ impl Clock for TestClock {
         UnixTime(self.0.load(Ordering::SeqCst))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_written_as_rfc_3339_has_it() {
+        let written = |seconds| UnixTime::from_secs(seconds).to_rfc3339();
+        assert_eq!(written(0), "1970-01-01T00:00:00Z");
+        assert_eq!(written(1_800_000_000), "2027-01-15T08:00:00Z");
+        assert_eq!(written(253_402_300_799), "9999-12-31T23:59:59Z");
+        assert_eq!(written(253_402_300_800), "253402300800");
+        assert_eq!(UnixTime::MAX.to_rfc3339(), u64::MAX.to_string());
+    }
+}

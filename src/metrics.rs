@@ -241,12 +241,16 @@ mod tests {
         let dex = ProviderId::parse("dex").expect("an id");
         metrics.login(&dex, LoginOutcome::SignedIn);
         metrics.idp_request(&dex, IdpOperation::Token, IdpOutcome::Unreachable);
+        metrics.provider_logout(&dex, LogoutOutcome::Refused);
+        metrics.session_revoked(RevocationCause::BackChannel);
         metrics.sessions(7);
         metrics.token_minted();
         metrics.store_request(StoreOperation::Load, StoreOutcome::Ok);
         let text = metrics.encode();
         has_line(&text, r#"countersign_logins_total{provider="dex",outcome="signed_in"} 1"#);
         has_line(&text, r#"countersign_idp_requests_total{provider="dex",operation="token",outcome="unreachable"} 1"#);
+        has_line(&text, r#"countersign_provider_logouts_total{provider="dex",outcome="refused"} 1"#);
+        has_line(&text, r#"countersign_sessions_revoked_total{cause="back_channel"} 1"#);
         has_line(&text, "countersign_sessions 7");
         has_line(&text, "countersign_tokens_minted_total 1");
         has_line(&text, r#"countersign_store_requests_total{operation="load",outcome="ok"} 1"#);

@@ -169,3 +169,55 @@ fn become_bob(house: &House) {
         idp.user = json!({"sub": "bob-1", "email": "bob@example.com", "email_verified": true, "groups": ["ml"]});
     });
 }
+
+#[tokio::test]
+async fn the_command_line_lists_and_ends_them() {
+    let house = opened().await;
+    let (one, two) = (house.signed_in().await, house.signed_in().await);
+    become_bob(&house);
+    let bob = house.signed_in().await;
+    let bobs = sid(&bob).await;
+
+    let (is_good, all) = countersign(&house, TOKEN, &["list"]).await;
+    assert!(is_good, "{all}");
+    assert_eq!(all.lines().count(), 4, "{all}");
+    assert!(all.starts_with("SID ") && all.contains("2027-01-15T08:00:00Z") && all.contains(&bobs), "{all}");
+    let (_, anns) = countersign(&house, TOKEN, &["list", "--user", "ann@example.com", "--json"]).await;
+    let anns: Vec<Value> = anns.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert!(anns.len() == 2 && anns.iter().all(|one| one["user"] == "ann@example.com"), "{anns:?}");
+    let (_, own) = countersign(&house, TOKEN, &["list", "--session", &bobs, "--json"]).await;
+    assert_eq!(serde_json::from_str::<Value>(&own).expect("JSON")["sid"], json!(bobs));
+
+    assert_eq!(countersign(&house, TOKEN, &["end", "--session", &bobs]).await, (true, "1 session ended\n".into()));
+    assert_eq!((bob.check("/").await.status, one.check("/").await.status), (302, 200));
+    let (is_good, complaint) = countersign(&house, TOKEN, &["end", "--session", &bobs]).await;
+    assert!(!is_good && complaint.contains("there is no such session, or it has ended already"), "{complaint}");
+    let (_, ended) = countersign(&house, TOKEN, &["end", "--user", "ann@example.com"]).await;
+    assert_eq!(ended, "2 sessions ended\n");
+    assert_eq!(two.check("/").await.status, 302);
+    house.signed_in().await;
+    assert_eq!(countersign(&house, TOKEN, &["end", "--all"]).await, (true, "1 session ended\n".into()));
+    assert_eq!(countersign(&house, TOKEN, &["list"]).await, (true, "there are no sessions\n".into()));
+    let (is_good, complaint) = countersign(&house, &TOKEN.replace('0', "1"), &["list"]).await;
+    assert!(!is_good && complaint.contains("has another admin token than this configuration"), "{complaint}");
+}
+
+/// Whether it went well, and what it said.
+async fn countersign(house: &House, token: &str, arguments: &[&str]) -> (bool, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let address = format!("http://{}", house.gateway.admin);
+    command.arg("sessions").args(arguments).args(["--address", &address]).env_clear();
+    for (name, value) in [
+        ("PUBLIC_URL", "https://mesh.example.com"),
+        ("PROVIDERS__0__ID", "corp"),
+        ("PROVIDERS__0__ISSUER", "https://corp.example.com"),
+        ("PROVIDERS__0__CLIENT_ID", "countersign"),
+        ("PROVIDERS__0__CLIENT_AUTH", "none"),
+        ("ADMIN__TOKEN", token),
+    ] {
+        command.env(format!("COUNTERSIGN_{name}"), value);
+    }
+    let output = command.output().await.expect("the binary runs");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(said).expect("a text"))
+}
