@@ -69,8 +69,8 @@ pub(super) struct Raw {
     pub(super) cookie: Cookie,
     /// The paths that are ours.
     pub(super) paths: Paths,
-    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed.
-    /// Without any, that door is shut.
+    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed, and
+    /// what they say in `X-Forwarded-For` is where a session was signed in from. Without any, that door is shut.
     pub(super) trusted_proxies: Vec<String>,
     /// The way out to the identity providers.
     pub(super) egress: Egress,
