@@ -31,6 +31,8 @@ fn bad_tokens(house: &House) -> Vec<(&'static str, String)> {
         ("an unverified address", with("email_verified", json!(false))),
         ("no address", without("email")),
         ("groups that are none", with("groups", json!({"ml": true}))),
+        // Its type is left out, as OIDC Back-Channel Logout section 2.4 allows.
+        ("a logout token", with("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))),
     ];
     for (name, signing) in [
         ("alg none", Signing::None),
