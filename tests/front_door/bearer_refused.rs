@@ -150,7 +150,7 @@ async fn the_secrets_of_others_are_shown_to_nobody() {
     let house = house_with(
         "bearer:
   - {kind: jwt, issuer: ISSUER, audiences: [countersign], algorithms: [RS256], jwks_url: ISSUER/keys}
-  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, identity: {user: {prefix: 'x:'}}}
+  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, audiences: ['*'], identity: {user: {prefix: 'x:'}}}
 identity: {user: {prefix: 'corp:'}}
 ",
     )

@@ -31,7 +31,7 @@ async fn rig(verify: &str) -> Rig {
             "bearer:
   - {{kind: kubernetes, verify: {verify}, audiences: [{AUDIENCE}], api_url: '{address}', ca_file: '{}',
      token_file: '{}'}}
-  - {{kind: introspection, introspection_url: '{issuer}{INTROSPECT}', client_id: c, client_secret: {{env: SECRET}},
+  - {{kind: introspection, introspection_url: '{issuer}{INTROSPECT}', client_id: c, client_secret: {{env: SECRET}}, audiences: ['*'],
      identity: {{user: {{claim: username, prefix: 'opaque:'}}}}}}
 ",
             ca.display(),

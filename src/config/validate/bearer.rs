@@ -139,7 +139,7 @@ fn refuse_others(kind: &str, keys: &[&str], at: &Spot<'_>, report: &mut Report) 
 
 fn jwt(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Option<JwtSettings> {
     let issuer = provider::issuer(raw.issuer.as_deref(), &at.field("issuer"), report);
-    let audiences = audiences(&raw.audiences, true, &at.field("audiences"), report);
+    let audiences = audiences(&raw.audiences, &at.field("audiences"), report);
     let at_algorithms = at.field("algorithms");
     if raw.algorithms.is_empty() && !at_algorithms.is_written() {
         missing(&at_algorithms, "Write how its tokens are signed: `[RS256]`.", report);
@@ -190,7 +190,7 @@ fn introspection(
         }
     };
     let issuer = raw.issuer.as_ref().map(|issuer| provider::issuer(Some(issuer), &at.field("issuer"), report));
-    let audiences = audiences(&raw.audiences, false, &at.field("audiences"), report);
+    let audiences = audiences_asked_about(raw, &at.field("audiences"), report);
     let identity = identity::settings(&raw.identity, &at.field("identity"), report);
     let cache_for = cache_for(raw, "1m", at, report);
     Some(IntrospectionSettings {
@@ -213,7 +213,7 @@ fn kubernetes(
     report: &mut Report,
 ) -> Option<KubernetesSettings> {
     let issuer = provider::issuer(Some(raw.issuer.as_deref().unwrap_or(CLUSTER_ISSUER)), &at.field("issuer"), report);
-    let audiences = audiences(&raw.audiences, true, &at.field("audiences"), report);
+    let audiences = audiences(&raw.audiences, &at.field("audiences"), report);
     let at_api = at.field("api_url");
     let address = match &raw.api_url {
         Some(text) => url(Some(text), &at_api, report),
@@ -290,15 +290,41 @@ fn id(text: Option<&str>, default: &str, at: &Spot<'_>, report: &mut Report) -> 
     parsed.ok()
 }
 
-fn audiences(raw: &[String], required: bool, at: &Spot<'_>, report: &mut Report) -> Vec<String> {
-    if raw.is_empty() && (required || at.is_written()) {
-        let what = "without an audience, tokens that others were given would be good here";
-        report.refuse(at.problem(what, "Write what its tokens for us name in `aud`: `[countersign]`."));
+const STRANGERS_TOKENS: &str = "tokens that others were given would be good here";
+const FOR_US: &str = "Write what its tokens for us name in `aud`: `[countersign]`.";
+
+fn audiences(raw: &[String], at: &Spot<'_>, report: &mut Report) -> Vec<String> {
+    if raw.is_empty() {
+        report.refuse(at.problem(format!("without an audience, {STRANGERS_TOKENS}"), FOR_US));
     }
-    for (index, _) in raw.iter().enumerate().filter(|(_, name)| name.trim().is_empty()) {
-        report.refuse(at.index(index).problem("it is empty", "Write what its tokens for us name in `aud`."));
+    for (index, name) in raw.iter().enumerate() {
+        match name.trim() {
+            "" => report.refuse(at.index(index).problem("it is empty", "Write what its tokens for us name in `aud`.")),
+            "*" => {
+                let what = format!("`*` is no audience, and if it were all of them, {STRANGERS_TOKENS}");
+                report.refuse(at.index(index).problem(what, FOR_US));
+            }
+            _ => {}
+        }
     }
     raw.to_vec()
+}
+
+/// The audiences of opaque tokens; none if `*` says that any will do, or if the scopes tell which tokens are for us.
+fn audiences_asked_about(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Vec<String> {
+    match &raw.audiences[..] {
+        [any] if any == "*" => Vec::new(),
+        [] if at.is_written() => audiences(&[], at, report),
+        [] => {
+            if raw.scopes.is_empty() {
+                let instead = "Write what its tokens for us name in `aud` or `scope`: `audiences: [countersign]`; or \
+                               `audiences: ['*']`, if all that the endpoint calls active are for us.";
+                report.refuse(at.problem(format!("without `audiences` or `scopes`, {STRANGERS_TOKENS}"), instead));
+            }
+            Vec::new()
+        }
+        many => audiences(many, at, report),
+    }
 }
 
 /// Of an access token (RFC 6749 section 3.3).
