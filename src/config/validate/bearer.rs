@@ -17,7 +17,7 @@ use super::super::{
     BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings, JwtSettings,
     KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, SessionBearerSettings, TokenSettings,
 };
-use super::{header, identity, lifetime, missing, provider, readable, secret};
+use super::{address, header, identity, lifetime, missing, provider, readable, secret};
 use crate::identity::ProviderId;
 
 /// What the issuer of a cluster is called unless it is told otherwise.
@@ -150,7 +150,7 @@ fn jwt(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Option<JwtSetti
         issuer,
         audiences,
         algorithms: raw.algorithms.clone(),
-        jwks_url: url(raw.jwks_url.as_deref(), &at.field("jwks_url"), report),
+        jwks_url: url_of_keys(raw.jwks_url.as_deref(), &at.field("jwks_url"), report),
         identity: identity::settings(&raw.identity, &at.field("identity"), report),
         cache_for: cache_for(raw, "5m", at, report),
         id: id(raw.id.as_deref(), "jwt", &at.field("id"), report)?,
@@ -168,6 +168,9 @@ fn introspection(
         missing(&at_url, "Write the endpoint that says whose a token is: `https://…/introspect`.", report);
     }
     let url = url(raw.introspection_url.as_deref(), &at_url, report);
+    if let Some(url) = &url {
+        address::refuse_plain_http(url, "tokens and our client secret would travel there", &at_url, report);
+    }
     let at_client = at.field("client_id");
     match raw.client_id.as_deref().map(str::trim) {
         None => missing(&at_client, "Write our client id there.", report),
@@ -345,6 +348,13 @@ fn url(text: Option<&str>, at: &Spot<'_>, report: &mut Report) -> Option<Url> {
         report.refuse(at.problem(format!("`{text}` is no URL"), "Write `https://…`."));
     }
     url
+}
+
+/// Of keys that vouch for tokens.
+fn url_of_keys(text: Option<&str>, at: &Spot<'_>, report: &mut Report) -> Option<Url> {
+    let url = url(text, at, report)?;
+    address::refuse_plain_http(&url, address::KEYS_IN_DANGER, at, report);
+    Some(url)
 }
 
 fn cache_for(raw: &raw::Bearer, default: &str, at: &Spot<'_>, report: &mut Report) -> Duration {

@@ -228,6 +228,39 @@ fn an_opaque_token_is_for_us_by_its_audience_or_its_scopes_or_by_our_word() {
 }
 
 #[test]
+fn neither_tokens_nor_keys_travel_far_over_plain_http() {
+    let balancer = "kind: aws-alb, issuer: 'https://login.example.com', client_id: c, arn: 'arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/mesh/50', keys_url:";
+    for near in ["http://127.0.0.1/i", "http://10.1.2.3/i", "http://hydra.auth.svc.cluster.local/i", "http://hydra/i"] {
+        assert_eq!(opaque(near, ", audiences: [mesh]"), ["(nothing)"], "{near}");
+        assert_eq!(proxy(&format!("{balancer} '{near}'")), ["(nothing)"], "{near}");
+    }
+    assert_eq!(
+        opaque("http://a.example.com/i", ", audiences: [mesh]"),
+        [
+            "countersign.yaml:5:46: bearer[0].introspection_url",
+            "it is plain http: tokens and our client secret would travel there",
+            "Write https://."
+        ]
+    );
+    assert_eq!(
+        jwt("id: robots", "jwks_url: 'http://robots.example.com/keys'"),
+        [
+            "countersign.yaml:5:27: bearer[0].jwks_url",
+            "it is plain http: whoever sits on the way decides whose tokens are good",
+            "Write https://."
+        ]
+    );
+    assert_eq!(
+        proxy(&format!("{balancer} 'http://keys.example.com/'")),
+        [
+            "countersign.yaml:4:168: front_proxy.keys_url",
+            "it is plain http: whoever sits on the way decides whose tokens are good",
+            "Write https://."
+        ]
+    );
+}
+
+#[test]
 fn what_is_written_must_count() {
     assert_eq!(
         jwt("id: robots", "header: x-token"),
