@@ -14,8 +14,9 @@ use super::super::raw::{self, BearerKind, Raw};
 use super::super::tree::{Node, Spot};
 use super::super::variables::Environment;
 use super::super::{
-    BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings, JwtSettings,
-    KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, SessionBearerSettings, TokenSettings,
+    Admit, BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings,
+    JwtSettings, KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, SessionBearerSettings,
+    TokenSettings,
 };
 use super::{address, header, identity, lifetime, missing, provider, readable, secret};
 use crate::identity::ProviderId;
@@ -83,6 +84,7 @@ pub(super) fn all(
         }
         if let Some(voucher) = Voucher::of(&source) {
             tell_apart(&vouchers, &voucher, &at, report);
+            tell_whom_it_admits(providers, &voucher, &at, report);
             vouchers.push(voucher);
         }
         sources.push(source);
@@ -91,6 +93,7 @@ pub(super) fn all(
         let at = root.field("front_proxy");
         let proxy = front_proxy::one(raw, &at, report)?;
         tell_apart(&vouchers, &Voucher::from(&proxy), &at, report);
+        tell_whom_it_admits(providers, &Voucher::from(&proxy), &at, report);
         Some(proxy)
     });
     BearerSettings { sources, front_proxy }
@@ -399,6 +402,29 @@ fn tell_apart(earlier: &[Voucher], voucher: &Voucher, at: &Spot<'_>, report: &mu
         let instead = "Give it its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users \
                        are named by `email`, its own `identity: {admit: {email_domains: […]}}`.";
         report.refuse(at.problem(what, instead));
+    }
+}
+
+/// Warns where whom a provider turns away may come with a token of the same issuer, and nobody wrote that he may.
+fn tell_whom_it_admits(providers: &[ProviderSettings], voucher: &Voucher, at: &Spot<'_>, report: &mut Report) {
+    let at_admit = at.field("identity").field("admit");
+    // What is inherited keeps the key under which it was written.
+    if at_admit.is_written() && at_admit.key().starts_with(at.key()) {
+        return;
+    }
+    let is_everybody =
+        |admit: &Admit| [&admit.groups, &admit.email_domains].iter().all(|names| names.iter().any(|name| name == "*"));
+    for provider in providers.iter().filter(|provider| voucher.issuer.as_ref() == Some(&provider.issuer)) {
+        let theirs = &provider.identity.admit;
+        if *theirs != voucher.identity.admit && !is_everybody(theirs) {
+            let what = format!(
+                "it does not ask whom `{}` admits, which has the same issuer: whoever may not sign in there may bring \
+                 a token",
+                provider.id
+            );
+            let instead = "Write its own `identity: {admit: {…}}`, with what the provider has or whom else you mean.";
+            report.warn(at.problem(what, instead));
+        }
     }
 }
 

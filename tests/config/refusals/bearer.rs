@@ -261,6 +261,40 @@ fn neither_tokens_nor_keys_travel_far_over_plain_http() {
 }
 
 #[test]
+fn whom_a_provider_turns_away_does_not_come_by_a_token_unless_that_is_written() {
+    let warnings = |provider: &str, source: &str, all: &str| {
+        let text = format!(
+            "public_url: https://mesh.example.com
+providers:
+  - {{id: dex, issuer: https://dex.example.com, client_id: c, client_auth: none, identity: {{{provider}}}}}
+bearer:
+  - {{kind: jwt, issuer: 'https://dex.example.com', audiences: [mesh], algorithms: [RS256], identity: {{{source}}}}}
+identity: {{{all}}}
+"
+        );
+        Home::new().warnings(&text, &[])
+    };
+    let (staff, everybody) = ("admit: {groups: [staff]}", "admit: {groups: ['*']}");
+    assert_eq!(
+        warnings(staff, "", ""),
+        "countersign.yaml:5:5: bearer[0]\n   it does not ask whom `dex` admits, which has the same issuer: whoever may \
+         not sign in there may bring a token\n   Write its own `identity: {admit: {…}}`, with what the provider has or \
+         whom else you mean."
+    );
+    assert!(warnings(staff, "", "admit: {groups: [interns]}").contains("`dex` admits"), "others than the provider's");
+    for (provider, source, all) in [
+        ("", "", ""),
+        ("", "", staff),
+        (everybody, "", staff),
+        (staff, staff, ""),
+        (staff, everybody, ""),
+        (staff, "", staff),
+    ] {
+        assert_eq!(warnings(provider, source, all), "", "{provider} {source} {all}");
+    }
+}
+
+#[test]
 fn what_is_written_must_count() {
     assert_eq!(
         jwt("id: robots", "header: x-token"),
