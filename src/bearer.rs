@@ -1,7 +1,6 @@
 //! Identities without a browser: bearer tokens of configured sources, and the signed header of a proxy in front of the
 //! gateway. Each token is shown to the one source that it is for, or to none. It knows neither sessions nor rules' paths.
 
-mod allowance;
 mod credential;
 mod front_proxy;
 mod introspection;
@@ -25,7 +24,7 @@ use crate::audit;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Admit, BearerSettings, BearerSource, IdentitySettings};
 use crate::identity::{Identity, ProviderId, UserId};
-use crate::idp::Outbound;
+use crate::idp::{Outbound, Standing};
 use crate::metrics::Metrics;
 use crate::rules::admitted;
 
@@ -304,12 +303,12 @@ impl Sources {
         if let Some(error) = self.known.error(&fingerprint, now) {
             return Err(error);
         }
-        match source.ask(credential, self.known.count(), now).await {
+        let standing = self.known.standing(&fingerprint);
+        match source.ask(credential, standing, self.known.count(), now).await {
             Ok(verified) => {
                 audit::bearer(&verified.identity, &verified.sid);
                 let verified = Arc::new(verified);
-                // It may be too large to be kept.
-                let _ = vacancy.insert(Arc::clone(&verified));
+                self.known.keep(vacancy, fingerprint, &verified);
                 Ok(verified)
             }
             Err(error) => {
@@ -326,12 +325,18 @@ impl Source {
         Self { id: id.clone(), admit: identity.admit.clone(), cache_for, kind }
     }
 
-    async fn ask(&self, credential: &Credential<'_>, finding: u64, now: UnixTime) -> Result<Verified, BearerError> {
+    async fn ask(
+        &self,
+        credential: &Credential<'_>,
+        standing: Standing,
+        finding: u64,
+        now: UnixTime,
+    ) -> Result<Verified, BearerError> {
         let token = credential.token;
         let found = match &self.kind {
             Kind::Jwt(jwt) => jwt.verify(token).await,
-            Kind::Introspection(introspection) => introspection.verify(token).await,
-            Kind::Kubernetes(kubernetes) => kubernetes.verify(token).await,
+            Kind::Introspection(introspection) => introspection.verify(token, standing).await,
+            Kind::Kubernetes(kubernetes) => kubernetes.verify(token, standing).await,
             Kind::FrontProxy(proxy) => proxy.verify(token).await,
         };
         let Vouched { identity, ends_at } = found.map_err(|doubt| self.error(doubt))?;

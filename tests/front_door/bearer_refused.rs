@@ -31,6 +31,8 @@ fn bad_tokens(house: &House) -> Vec<(&'static str, String)> {
         ("an unverified address", with("email_verified", json!(false))),
         ("no address", without("email")),
         ("groups that are none", with("groups", json!({"ml": true}))),
+        // Its type is left out, as OIDC Back-Channel Logout section 2.4 allows.
+        ("a logout token", with("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))),
     ];
     for (name, signing) in [
         ("alg none", Signing::None),
@@ -148,7 +150,7 @@ async fn the_secrets_of_others_are_shown_to_nobody() {
     let house = house_with(
         "bearer:
   - {kind: jwt, issuer: ISSUER, audiences: [countersign], algorithms: [RS256], jwks_url: ISSUER/keys}
-  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, identity: {user: {prefix: 'x:'}}}
+  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, audiences: ['*'], identity: {user: {prefix: 'x:'}}}
 identity: {user: {prefix: 'corp:'}}
 ",
     )

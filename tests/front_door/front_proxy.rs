@@ -1,6 +1,6 @@
 //! A proxy in front of the gateway that says, signed, who somebody is.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::browser::{Answer, Browser, PAGE};
 use crate::house::{self, BEGINNING, House, eventually};
@@ -130,8 +131,6 @@ async fn what_it_did_not_sign_is_refused_whatever_cookie_comes_with_it() {
         ("no token", "eva@example.com".to_owned()),
         ("nothing", String::new()),
     ] {
-        // Keys that are not known yet are asked for once a second.
-        house.clock.advance(std::time::Duration::from_secs(1));
         for browser in [somebody, &house.browser()] {
             let answer = say(browser, DATA, &token).await;
             assert_eq!((answer.status, answer.json()["error"].clone()), (401, json!("invalid_token")), "{what}");
@@ -162,6 +161,64 @@ async fn readiness_names_it_while_its_keys_are_away() {
     house.clock.advance(std::time::Duration::from_mins(1));
     assert_eq!(say(&browser, DATA, &signed(&BALANCER, |_, _| ())).await.status, 200);
     assert_eq!(told().await, json!("ready"));
+}
+
+#[tokio::test]
+async fn keys_that_nobody_has_keep_nobody_waiting() {
+    let house = behind_a_balancer().await;
+    let (browser, stranger) = (house.browser(), house.browser());
+    let naming = |key: &EcdsaKeyPair, kid: &str| {
+        signed(key, |header, claims| {
+            header["kid"] = json!(kid);
+            claims["sub"] = json!(kid);
+        })
+    };
+    assert_eq!(say(&browser, DATA, &signed(&BALANCER, |_, _| ())).await.status, 200);
+
+    // While one key does not come, tokens of a known one are good. The browser brings one that was not seen before.
+    let slow = "/keys/aaaaaaaa-0000-0000-0000-000000000000";
+    let gate = Arc::new(Semaphore::new(0));
+    house.idp.lie(|idp| drop(idp.held.insert(slow, Arc::clone(&gate))));
+    let waits = naming(&STRANGER, "aaaaaaaa-0000-0000-0000-000000000000");
+    let other = signed(&BALANCER, |_, claims| claims["sub"] = json!("eve-2"));
+    let known = async {
+        eventually("it is asked for", async || (house.idp.hits(slow) == 1).then_some(())).await;
+        let answer = say(&browser, DATA, &other).await;
+        gate.add_permits(1);
+        answer
+    };
+    let (_, known) = tokio::join!(say(&stranger, DATA, &waits), known);
+    assert_eq!(known.status, 200, "{}", known.body);
+
+    // Nor does a name that nobody has keep a new key from being fetched in the same second.
+    let new = Instead::Plain(200, "text/plain", pem(&STRANGER));
+    house.idp.lie(|idp| drop(idp.answers.insert("/keys/bbbbbbbb-0000-0000-0000-000000000000", new)));
+    let nobodys = naming(&BALANCER, "cccccccc-0000-0000-0000-000000000000");
+    assert_eq!(say(&stranger, DATA, &nobodys).await.json()["error"], json!("invalid_token"));
+    let rotated = naming(&STRANGER, "bbbbbbbb-0000-0000-0000-000000000000");
+    assert_eq!(say(&browser, DATA, &rotated).await.status, 200);
+
+    // It is remembered for a while that there is no such key, however many tokens name it.
+    for n in 0..30 {
+        let another = signed(&BALANCER, |header, claims| {
+            header["kid"] = json!("cccccccc-0000-0000-0000-000000000000");
+            claims["sub"] = json!(n);
+        });
+        assert_eq!(say(&stranger, DATA, &another).await.json()["error"], json!("invalid_token"));
+    }
+    let asked = || house.idp.hits("/keys/cccccccc-0000-0000-0000-000000000000");
+    assert_eq!(asked(), 1);
+    house.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(say(&stranger, DATA, &nobodys).await.json()["error"], json!("invalid_token"));
+    assert_eq!(asked(), 2, "it may be there by now");
+
+    // All names together are not more than a trickle.
+    for n in 0..60 {
+        let status = say(&stranger, DATA, &naming(&BALANCER, &format!("dddddddd-{n}"))).await.status;
+        assert_eq!(status, 401);
+    }
+    let fetched: usize = (0..60).map(|n| house.idp.hits(&format!("/keys/dddddddd-{n}"))).sum();
+    assert!((1..=20).contains(&fetched), "{fetched} were fetched");
 }
 
 async fn house_signed_in() -> (House, Browser) {

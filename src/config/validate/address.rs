@@ -169,6 +169,16 @@ pub(super) fn is_nearby(url: &Url) -> bool {
     }
 }
 
+/// What keys that come over plain http are in.
+pub(super) const KEYS_IN_DANGER: &str = "whoever sits on the way decides whose tokens are good";
+
+/// Refuses a far place that would be called over plain http.
+pub(super) fn refuse_plain_http(url: &Url, danger: &str, at: &Spot<'_>, report: &mut Report) {
+    if url.scheme() == "http" && !is_nearby(url) {
+        report.refuse(at.problem(format!("it is plain http: {danger}"), "Write https://."));
+    }
+}
+
 /// Whether a text is a domain name in lower case: no scheme, no port, no address, no dot at an end.
 pub(super) fn is_domain(text: &str) -> bool {
     let label = |part: &str| {
