@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::bearer::{BearerError, Sources};
 use crate::clock::Clock;
 use crate::config::{Access, Challenge, Settings};
-use crate::cookie::{CookieNames, Upstream};
+use crate::cookie::{CookieNames, SecretCookies, Upstream};
 use crate::identity::UserId;
 use crate::mint::{Mint, MintError};
 use crate::refresh::Renewals;
@@ -166,6 +166,7 @@ pub struct Check {
     rules: Rules,
     own_paths: OwnPaths,
     cookies: CookieNames,
+    secret_cookies: SecretCookies,
     sessions: Arc<Sessions>,
     mint: Mint,
     passes: Passes,
@@ -195,10 +196,14 @@ impl Check {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let owned = OwnedHeaders::new(settings);
+        let cookies = CookieNames::new(&settings.cookie);
+        let of_proxy = settings.bearer.front_proxy.iter().flat_map(|proxy| proxy.kind.cookies());
+        let others = of_proxy.map(|name| (*name).to_owned()).chain(settings.cookie.hide.clone());
         Self {
             rules: Rules::new(&settings.rules, settings.unauthenticated, ports_of(settings)),
             own_paths: OwnPaths::new(settings),
-            cookies: CookieNames::new(&settings.cookie),
+            secret_cookies: SecretCookies::new(cookies.clone(), others),
+            cookies,
             sessions,
             mint,
             passes: Passes::new(&owned),
@@ -349,11 +354,12 @@ impl Check {
         }
     }
 
-    /// Our browser door needs our cookies, which its own requests therefore keep. On a host that is not ours the same
+    /// Our browser door needs our cookies, and no others', so its own requests keep those. On a host that is not ours the same
     /// path may be somebody else's.
     fn own_path(&self, question: &Question<'_>) -> Verdict {
         let ours = self.own_paths.are_served_at(question.host);
-        let cookie = if ours { Upstream::AsSent } else { self.cookies.upstream(question.headers) };
+        let read = if ours { SecretCookies::for_ourselves } else { SecretCookies::upstream };
+        let cookie = read(&self.secret_cookies, question.headers);
         Verdict::Allow(Allow { pass: self.passes.nobody(false), cookie, reason: AllowReason::OwnPath })
     }
 
@@ -372,7 +378,7 @@ impl Check {
         if sources.is_some_and(|sources| self.sessions_are_shown(sources, question)) {
             return Verdict::Refuse(Refusal::SessionForWorkload);
         }
-        Verdict::Allow(Allow { pass, cookie: self.cookies.upstream(question.headers), reason })
+        Verdict::Allow(Allow { pass, cookie: self.secret_cookies.upstream(question.headers), reason })
     }
 }
 

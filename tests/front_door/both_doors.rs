@@ -210,6 +210,16 @@ async fn both_doors_refuse_a_token_of_ours() {
     }
 }
 
+#[tokio::test]
+async fn the_cookies_of_other_sign_ins_are_hidden_at_each_door() {
+    let house = House::open_with(|settings| settings.cookie.hide = vec!["corp".to_owned()]).await;
+    let mut doors = Doors::open(house.gateway.address).await;
+    for target in ["/public/x", "/maybe/x", "/dex/auth", "/oauth2/start"] {
+        let said = doors.ask("GET", target, &[PAGE, ("cookie", "corp-0=a; theme=dark; __Host-corp=b")]).await;
+        assert_eq!((said.status, said.headers["cookie"].as_str()), (200, "theme=dark"), "{target}");
+    }
+}
+
 fn with_session<'a>(headers: &[(&'a str, &'a str)], session: Option<&str>) -> Vec<(&'a str, String)> {
     let mut all: Vec<(&str, String)> = headers.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
     if let Some(session) = session {
