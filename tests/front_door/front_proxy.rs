@@ -241,6 +241,9 @@ async fn what_the_proxy_knows_its_visitors_by_is_no_workloads_to_see() {
             assert!(answer.removed().contains(&"cf-access-token"), "{path}");
         }
     }
+    let with_its_own = [visitor[0], visitor[1], ("authorization", "token abc")];
+    let answer = browser.check_with(Method::GET, "/notebook/ann/nb/", &with_its_own).await;
+    assert!(answer.status == 200 && !answer.removed().contains(&"authorization"), "that is the workload's");
     let only_theirs = [PAGE, visitor[1], ("cookie", "CF_Authorization=x")];
     let answer = browser.check_with(Method::GET, "/public/x", &only_theirs).await;
     assert!(answer.removed().contains(&"cookie"), "nothing is left of it");
