@@ -27,6 +27,7 @@ pub use own_paths::OwnPaths;
 pub use pass::{Pass, Whom};
 
 use headers::OwnedHeaders;
+use own_paths::OwnPath;
 use own_token::OwnTokens;
 use pass::{Holder, NoPass, Passes};
 use tokens::AtOnce;
@@ -225,7 +226,7 @@ impl Check {
     /// Answers without any I/O, if that can be done: a signed-in request whose session and token are at hand.
     #[must_use]
     pub fn answer_at_once(&self, question: &Question<'_>) -> Option<Verdict> {
-        if self.own_paths.hold(question.target) {
+        if self.own_paths.find(question.host, question.target).is_some() {
             return None;
         }
         let rule = self.rules.select(question.host, question.method.as_str(), question.target).ok()?;
@@ -256,8 +257,8 @@ impl Check {
     /// # Errors
     /// If the session store does not answer, or no token can be minted. The request must not pass then.
     pub async fn answer(&self, question: &Question<'_>) -> Result<Verdict, CheckError> {
-        if self.own_paths.hold(question.target) {
-            return Ok(self.own_path(question));
+        if let Some(path) = self.own_paths.find(question.host, question.target) {
+            return Ok(self.own_path(question, path));
         }
         let Ok(rule) = self.rules.select(question.host, question.method.as_str(), question.target) else {
             return Ok(Verdict::Refuse(Refusal::AmbiguousPath));
@@ -354,12 +355,11 @@ impl Check {
         }
     }
 
-    /// Our browser door needs our cookies, and no others', so its own requests keep those. On a host that is not ours the same
-    /// path may be somebody else's.
-    fn own_path(&self, question: &Question<'_>) -> Verdict {
-        let ours = self.own_paths.are_served_at(question.host);
-        let read = if ours { SecretCookies::for_ourselves } else { SecretCookies::upstream };
-        let cookie = read(&self.secret_cookies, question.headers);
+    fn own_path(&self, question: &Question<'_>, path: OwnPath) -> Verdict {
+        let cookie = match path {
+            OwnPath::Browser => self.secret_cookies.for_ourselves(question.headers),
+            OwnPath::Keys => self.secret_cookies.upstream(question.headers),
+        };
         Verdict::Allow(Allow { pass: self.passes.nobody(false), cookie, reason: AllowReason::OwnPath })
     }
 
