@@ -31,6 +31,7 @@ fn bad_tokens(house: &House) -> Vec<(&'static str, String)> {
         ("an unverified address", with("email_verified", json!(false))),
         ("no address", without("email")),
         ("groups that are none", with("groups", json!({"ml": true}))),
+        ("a name of Kubernetes", with("email", json!("system:serviceaccount:a@b"))),
     ];
     for (name, signing) in [
         ("alg none", Signing::None),
