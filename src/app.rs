@@ -220,9 +220,9 @@ impl Gateway {
             doors: Doors::new(http, grpc, others).in_authservices_place(authservice),
             site,
             sessions: Arc::clone(&sessions),
-            sources,
+            sources: sources.clone(),
             refresher,
-            housekeeping: Housekeeping::new(sessions, keyring, providers, Arc::clone(&metrics)),
+            housekeeping: Housekeeping::new(sessions, keyring, providers, sources, Arc::clone(&metrics)),
             metrics,
             shutdown: settings.shutdown,
         })

@@ -9,6 +9,7 @@ mod judgement;
 mod jwt;
 mod known;
 mod kubernetes;
+mod lack;
 
 use std::future::pending;
 use std::sync::Arc;
@@ -186,7 +187,7 @@ impl Sources {
                 }
                 BearerSource::Kubernetes(cluster) => {
                     made.dispatch.by_issuer.insert(cluster.issuer.clone(), index);
-                    let kubernetes = Kubernetes::new(cluster.clone(), Arc::clone(clock))
+                    let kubernetes = Kubernetes::new(cluster.clone(), metrics, Arc::clone(clock))
                         .map_err(|reason| SourceError { id: cluster.id.clone(), reason })?;
                     Source::new(
                         &cluster.id,
@@ -248,7 +249,9 @@ impl Sources {
     /// Whatever in `Authorization` may be the value of a session, where it may be sent there, however often.
     pub fn session_values_in_authorization<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let values = headers.get_all(AUTHORIZATION).iter().filter(|_| self.sessions_come_in(&AUTHORIZATION));
-        values.filter_map(|value| credential::token_of(value.to_str().ok()?))
+        // Over gRPC a gateway may have joined several by commas, which no token holds.
+        let apart = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+        apart.filter_map(|value| credential::token_of(value.trim()))
     }
 
     /// Who it is, if that was found lately: no I/O.
@@ -270,9 +273,17 @@ impl Sources {
 
     /// Keeps at hand what the sources need, for ever: keys, above all.
     pub async fn keep_found(&self) {
-        let all = self.asked.iter().chain(self.front_proxy.as_ref().map(|(_, source)| source));
-        join_all(all.map(Source::keep_found)).await;
+        join_all(self.all().map(Source::keep_found)).await;
         pending::<()>().await;
+    }
+
+    /// Each source that calls out, and what it lacked when it last did, if anything. Nothing secret.
+    pub fn lacking(&self) -> impl Iterator<Item = (&ProviderId, Option<String>)> {
+        self.all().map(|source| (&source.id, source.lacking()))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Source> {
+        self.asked.iter().chain(self.front_proxy.as_ref().map(|(_, source)| source))
     }
 
     fn source_of(&self, credential: &Credential<'_>) -> Option<&Source> {
@@ -334,6 +345,15 @@ impl Source {
             return Err(self.error(Doubt::Refused("it has ended".to_owned())));
         }
         Ok(Verified { identity, sid: Fingerprint::pseudonym(credential), ends_at, finding, believed_until })
+    }
+
+    fn lacking(&self) -> Option<String> {
+        match &self.kind {
+            Kind::Jwt(jwt) => jwt.lacking(),
+            Kind::Introspection(introspection) => introspection.lacking(),
+            Kind::Kubernetes(kubernetes) => kubernetes.lacking(),
+            Kind::FrontProxy(proxy) => proxy.lacking(),
+        }
     }
 
     async fn keep_found(&self) {

@@ -7,6 +7,7 @@ mod discovery;
 mod service_account;
 mod token_review;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -16,11 +17,14 @@ pub use self::token_review::{Review, Reviewed};
 
 use self::connection::Connection;
 use crate::config::KubernetesApi;
+use crate::identity::ProviderId;
+use crate::metrics::{IdpOperation, IdpOutcome, Metrics};
 
 /// A Kubernetes API server.
 #[derive(Debug)]
 pub struct ApiServer {
     connection: Connection,
+    counted: Option<(ProviderId, Arc<Metrics>)>,
 }
 
 /// Why the API server did not say what it was asked, by who can mend it. Nothing here holds a token.
@@ -51,12 +55,31 @@ impl ApiServer {
     /// # Errors
     /// [`KubeError::Misconfigured`] if the CA cannot be read. The token file is read when it is needed.
     pub fn new(settings: &KubernetesApi) -> Result<Self, KubeError> {
-        Ok(Self { connection: Connection::new(settings, Self::DEADLINE)? })
+        Ok(Self { connection: Connection::new(settings, Self::DEADLINE)?, counted: None })
     }
 
     /// The same, with another deadline for an exchange.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
-        Self { connection: self.connection.with_deadline(deadline) }
+        Self { connection: self.connection.with_deadline(deadline), ..self }
+    }
+
+    /// The same, and every question that is put to it is counted for `source`.
+    #[must_use]
+    pub fn counted(self, source: ProviderId, metrics: Arc<Metrics>) -> Self {
+        Self { counted: Some((source, metrics)), ..self }
+    }
+
+    fn count<T>(&self, operation: IdpOperation, outcome: &Result<T, KubeError>) {
+        let Some((source, metrics)) = &self.counted else { return };
+        let outcome = match outcome {
+            Ok(_) => IdpOutcome::Ok,
+            Err(KubeError::Unreachable(_)) => IdpOutcome::Unreachable,
+            Err(KubeError::Refused(_)) => IdpOutcome::Refused,
+            Err(KubeError::Misbehaved(_)) => IdpOutcome::Misbehaved,
+            // Nothing was sent.
+            Err(KubeError::Misconfigured(_)) => return,
+        };
+        metrics.idp_request(source, operation, outcome);
     }
 }

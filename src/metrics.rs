@@ -65,7 +65,11 @@ impl Metrics {
             metrics.check_duration.clone(),
         );
         registry.register("logins", "Login attempts that came to an end", metrics.logins.clone());
-        registry.register("idp_requests", "Requests to identity providers", metrics.idp_requests.clone());
+        registry.register(
+            "idp_requests",
+            "Requests to identity providers and other sources of identities",
+            metrics.idp_requests.clone(),
+        );
         registry.register("sessions", "Sessions in the store when it was last counted", metrics.sessions.clone());
         registry.register("tokens_minted", "Request-context tokens signed", metrics.tokens_minted.clone());
         registry.register("store_requests", "Requests to the session store", metrics.store_requests.clone());
@@ -85,7 +89,7 @@ impl Metrics {
         self.logins.get_or_create(&LoginLabels { provider: provider.as_str().to_owned(), outcome }).inc();
     }
 
-    /// Counts a request to an identity provider.
+    /// Counts a request to an identity provider, or to a source of bearers.
     pub fn idp_request(&self, provider: &ProviderId, operation: IdpOperation, outcome: IdpOutcome) {
         let labels = IdpLabels { provider: provider.as_str().to_owned(), operation, outcome };
         self.idp_requests.get_or_create(&labels).inc();

@@ -6,6 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::bearer::Sources;
 use crate::door::admin::{Part, Readiness};
 use crate::idp::{self, Provider};
 use crate::keyring::Keyring;
@@ -20,6 +21,7 @@ pub(super) struct Housekeeping {
     sessions: Arc<Sessions>,
     keyring: Arc<Keyring>,
     providers: Vec<Arc<Provider>>,
+    sources: Option<Arc<Sources>>,
     metrics: Arc<Metrics>,
     store: ArcSwap<Part>,
     keys: ArcSwap<Part>,
@@ -30,10 +32,11 @@ impl Housekeeping {
         sessions: Arc<Sessions>,
         keyring: Arc<Keyring>,
         providers: Vec<Arc<Provider>>,
+        sources: Option<Arc<Sources>>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let ready = || ArcSwap::from_pointee(Part::Ready);
-        Self { sessions, keyring, providers, metrics, store: ready(), keys: ready() }
+        Self { sessions, keyring, providers, sources, metrics, store: ready(), keys: ready() }
     }
 
     /// How many providers there are.
@@ -59,11 +62,14 @@ impl Housekeeping {
     /// How things were at the last look; whether the process is on its way out is for others to say.
     pub(super) fn readiness(&self) -> Readiness {
         let providers = self.providers.iter().map(|provider| (provider.id().clone(), found(provider))).collect();
+        let sources = self.sources.iter().flat_map(|sources| sources.lacking());
+        let sources = sources.map(|(id, lack)| (id.clone(), lack.map_or(Part::Ready, Part::Missing))).collect();
         Readiness {
             draining: false,
             store: (**self.store.load()).clone(),
             keys: (**self.keys.load()).clone(),
             providers,
+            sources,
         }
     }
 

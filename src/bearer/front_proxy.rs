@@ -7,11 +7,12 @@ use serde_json::{Map, Value};
 
 use super::judgement::check_times;
 use super::jwt::Jwt;
+use super::lack::Lack;
 use super::{Doubt, Vouched};
 use crate::clock::Clock;
 use crate::config::{FrontProxy as Kind, FrontProxySettings, IdentitySettings, JwtSettings};
 use crate::identity::ProviderId;
-use crate::idp::{NamedKeys, Outbound, identity_of};
+use crate::idp::{NamedKeys, Outbound, Unverified, identity_of};
 
 /// A proxy in front of the gateway.
 pub(super) struct FrontProxy {
@@ -30,6 +31,7 @@ enum Signer {
 /// An AWS Application Load Balancer. Its tokens are padded, and it is their header that says who signed, for whom.
 struct Alb {
     keys: NamedKeys,
+    lack: Lack,
     expected: [(&'static str, String); 3],
 }
 
@@ -52,6 +54,7 @@ impl FrontProxy {
             Kind::CloudflareAccess { issuer: team, audience } => issuer(team, audience, "RS256"),
             Kind::AwsAlb { arn, issuer, client_id } => Signer::Alb(Box::new(Alb {
                 keys: NamedKeys::new(keys_url, outbound, Arc::clone(&clock)),
+                lack: Lack::default(),
                 expected: [("signer", arn), ("iss", issuer), ("client", client_id)],
             })),
         };
@@ -64,7 +67,9 @@ impl FrontProxy {
         let (claims, ends_at) = match &self.signer {
             Signer::Issuer(jwt) => jwt.claims(token, |claims| is_service = name_the_service(claims)).await?,
             Signer::Alb(alb) => {
-                let signed = alb.keys.verify(token, |header| alb.fits(header)).await?;
+                let verified = alb.keys.verify(token, |header| alb.fits(header)).await;
+                alb.note(&verified);
+                let signed = verified?;
                 let ends_at = check_times(&signed.header, self.clock.now()).map_err(Doubt::Refused)?;
                 (signed.claims, ends_at)
             }
@@ -78,6 +83,14 @@ impl FrontProxy {
         Ok(Vouched { identity: identity.map_err(Doubt::Refused)?, ends_at: Some(ends_at) })
     }
 
+    /// Why its keys could not be had, if they could not.
+    pub(super) fn lacking(&self) -> Option<String> {
+        match &self.signer {
+            Signer::Issuer(jwt) => jwt.lacking(),
+            Signer::Alb(alb) => alb.lack.reason(),
+        }
+    }
+
     /// Keeps its keys at hand, for ever, where they can be had before a token names one.
     pub(super) async fn keep_found(&self) {
         if let Signer::Issuer(jwt) = &self.signer {
@@ -87,6 +100,15 @@ impl FrontProxy {
 }
 
 impl Alb {
+    fn note<T>(&self, verified: &Result<T, Unverified>) {
+        match verified {
+            Ok(_) => self.lack.forget(),
+            Err(Unverified::Unavailable(reason)) => self.lack.note(&Err::<(), _>(reason)),
+            // A token that is no good may have cost no call.
+            Err(Unverified::Refused(_)) => {}
+        }
+    }
+
     fn fits(&self, header: &Map<String, Value>) -> Result<(), String> {
         for (name, expected) in &self.expected {
             if header.get(*name).and_then(Value::as_str) != Some(expected) {

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use super::allowance::Allowance;
+use super::lack::Lack;
 use super::{Doubt, Vouched};
 use crate::clock::Clock;
 use crate::config::{ClientAuth, IntrospectionSettings};
@@ -32,6 +33,7 @@ pub(super) struct Introspection {
     settings: IntrospectionSettings,
     outbound: Outbound,
     questions: Allowance,
+    lack: Lack,
     clock: Arc<dyn Clock>,
 }
 
@@ -39,20 +41,27 @@ impl Introspection {
     pub(super) fn new(settings: IntrospectionSettings, outbound: Outbound, clock: Arc<dyn Clock>) -> Self {
         let questions =
             Allowance::new(QUESTIONS_PER_SECOND, QUESTIONS_AT_ONCE, QUESTIONS_UNDER_WAY, Arc::clone(&clock));
-        Self { settings, outbound: outbound.with_deadline(DEADLINE), questions, clock }
+        Self { settings, outbound: outbound.with_deadline(DEADLINE), questions, lack: Lack::default(), clock }
     }
 
     /// Asks whose token it is. `admit` and the caches are the caller's.
     pub(super) async fn verify(&self, token: &str) -> Result<Vouched, Doubt> {
         let busy = || Doubt::Unavailable("too many tokens are to be asked about at the moment".to_owned());
         let turn = self.questions.ask(PATIENCE).await.ok_or_else(busy)?;
-        let members = self.ask(token).await.map_err(Doubt::Unavailable)?;
+        let asked = self.ask(token).await;
+        self.lack.note(&asked);
+        let members = asked.map_err(Doubt::Unavailable)?;
         drop(turn);
         match members.get("active") {
             Some(Value::Bool(true)) => self.judge(members).map_err(Doubt::Refused),
             Some(Value::Bool(false)) => Err(Doubt::Refused("it is not active".to_owned())),
             _ => Err(Doubt::Unavailable("the answer does not say whether it is `active`".to_owned())),
         }
+    }
+
+    /// Why the last question was not answered, if it was not.
+    pub(super) fn lacking(&self) -> Option<String> {
+        self.lack.reason()
     }
 
     /// What the endpoint says. Otherwise nothing is known of the token.

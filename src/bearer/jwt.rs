@@ -45,6 +45,11 @@ impl Jwt {
         Ok((signed.claims, ends_at))
     }
 
+    /// Why its keys could not be had, if they could not.
+    pub(super) fn lacking(&self) -> Option<String> {
+        self.issuer.lacking()
+    }
+
     /// Keeps its keys at hand, for ever.
     pub(super) async fn keep_found(&self) {
         self.issuer.keep_found().await;

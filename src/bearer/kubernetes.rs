@@ -2,21 +2,25 @@
 //! cluster's keys did not sign costs no call.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
-use tokio::time::sleep;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
 
 use super::allowance::Allowance;
 use super::judgement::{self, Expected};
+use super::lack::Lack;
 use super::{Doubt, Vouched};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{KubernetesSettings, KubernetesVerify};
 use crate::identity::{GroupName, Groups, Identity, Subject, UserId};
 use crate::idp::{PublishedKeys, SignedClaims, Unverified, numeric_date};
-use crate::kube::{ApiServer, Review, ServiceAccount};
+use crate::kube::{ApiServer, KubeError, Review, ServiceAccount};
+use crate::metrics::Metrics;
 use crate::secret::SecretText;
 
 /// What Kubernetes signs with: RSA or an elliptic curve, whatever its key is.
@@ -38,15 +42,28 @@ pub(super) struct Kubernetes {
     api: ApiServer,
     keys: PublishedKeys,
     reviews: Allowance,
+    /// What was lacking when the keys were last looked at, and when a token was last reviewed.
+    lack: (Lack, Lack),
+    /// Whether the API server could not be reached for the last review, and whoever waits for that.
+    is_lost: AtomicBool,
+    lost: Notify,
     clock: Arc<dyn Clock>,
 }
 
 impl Kubernetes {
-    pub(super) fn new(settings: KubernetesSettings, clock: Arc<dyn Clock>) -> Result<Self, String> {
+    pub(super) fn new(
+        settings: KubernetesSettings,
+        metrics: &Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
+        let api = ApiServer::new(&settings.api).map_err(|error| error.to_string())?;
         Ok(Self {
-            api: ApiServer::new(&settings.api).map_err(|error| error.to_string())?,
+            api: api.counted(settings.id.clone(), Arc::clone(metrics)),
             keys: PublishedKeys::new(ALGORITHMS.map(str::to_owned).into(), Arc::clone(&clock)),
             reviews: Allowance::new(REVIEWS_PER_SECOND, REVIEWS_AT_ONCE, REVIEWS_UNDER_WAY, Arc::clone(&clock)),
+            lack: (Lack::from_the_start("its keys have not been fetched yet"), Lack::default()),
+            is_lost: AtomicBool::new(false),
+            lost: Notify::new(),
             settings,
             clock,
         })
@@ -65,29 +82,43 @@ impl Kubernetes {
         }
     }
 
+    /// What it lacks, if it lacks anything: the graver of the two.
+    pub(super) fn lacking(&self) -> Option<String> {
+        self.lack.1.reason().or_else(|| self.lack.0.reason())
+    }
+
     /// Keeps at hand what verifying takes, for ever.
     pub(super) async fn keep_found(&self) {
         let (id, api) = (&self.settings.id, &self.settings.api.address);
         let mut last_reason = None;
         loop {
-            let pause = match self.look_anew().await {
+            match self.look_anew().await {
                 Ok(()) => {
                     last_reason = None;
-                    LONG_PAUSE
+                    let _ = timeout(LONG_PAUSE, self.lost.notified()).await;
                 }
                 Err(reason) => {
                     if last_reason.as_ref() != Some(&reason) {
                         tracing::warn!(provider = %id, %api, reason, "the keys of a cluster cannot be had");
                         last_reason = Some(reason);
                     }
-                    PAUSE
                 }
-            };
-            sleep(pause).await;
+            }
+            sleep(PAUSE).await;
         }
     }
 
     async fn look_anew(&self) -> Result<(), String> {
+        let looked = self.fetch_keys().await;
+        self.lack.0.note(&looked);
+        if looked.is_ok() && self.is_lost.swap(false, Ordering::Relaxed) {
+            // It was away, and is back. What else keeps tokens from being reviewed, only a review can show.
+            self.lack.1.forget();
+        }
+        looked
+    }
+
+    async fn fetch_keys(&self) -> Result<(), String> {
         let id = &self.settings.id;
         let found = self.api.issuer().await.map_err(|error| error.to_string())?;
         if found != self.settings.issuer {
@@ -111,7 +142,14 @@ impl Kubernetes {
         let busy = || Doubt::Unavailable("too many tokens are to be reviewed at the moment".to_owned());
         let _turn = self.reviews.ask(PATIENCE).await.ok_or_else(busy)?;
         let token = SecretText::new(token.to_owned());
-        match self.api.review(&token, &self.settings.audiences).await {
+        let reviewed = self.api.review(&token, &self.settings.audiences).await;
+        self.lack.1.note(&reviewed);
+        let is_lost = matches!(reviewed, Err(KubeError::Unreachable(_)));
+        self.is_lost.store(is_lost, Ordering::Relaxed);
+        if is_lost {
+            self.lost.notify_one();
+        }
+        match reviewed {
             Ok(Review::Authenticated(reviewed)) => {
                 let identity = self.identity(&reviewed.account, reviewed.groups).map_err(Doubt::Refused)?;
                 Ok(Vouched { identity, ends_at })

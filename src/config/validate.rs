@@ -43,6 +43,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
     provider::spoken_for(&providers, &headers, &rules, &at.field("providers"), report);
     let bearer = bearer::all(raw, &providers, &token, &headers, at, environment, report);
+    bearer::spoken_for(&bearer, &providers, &headers, &rules, at, report);
     identity::ignored_groups(&providers, &rules, &at.field("providers"), report);
     identity::graph_scopes(&providers, &at.field("providers"), report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);

@@ -157,7 +157,10 @@ fn of_http(settings: &Settings, provider: &Provider<'_>, place: &dyn Fn(&str) ->
     }
     let asked = names(&entry["includeRequestHeadersInCheck"]);
     let source = settings.token.header.as_str();
-    missing("includeRequestHeadersInCheck", "provider-header-in-check", &ASKED, &asked, place, findings);
+    let credentials = settings.bearer.credential_headers();
+    let mut judged_by = ASKED.to_vec();
+    judged_by.extend(credentials.iter().map(|name| (name.as_str(), "who comes by it is not known")));
+    missing("includeRequestHeadersInCheck", "provider-header-in-check", &judged_by, &asked, place, findings);
     if is_listed("upgrade", &asked) {
         findings.push(
             Finding::fault(

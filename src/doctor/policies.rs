@@ -94,6 +94,7 @@ fn of_custom(settings: &Settings, policy: &Object, meshes: &[Mesh<'_>], ours: &O
                 .change("Remove the condition; Countersign judges tokens, too."),
             );
         }
+        findings.extend(asks_about_less(rule, &place));
         let operations = list(&rule["to"]).iter().map(|to| &to["operation"]);
         let exempt: Vec<&str> = operations.flat_map(|operation| texts(&operation["notPaths"])).collect();
         let strange: Vec<&str> = exempt.into_iter().filter(|path| !is_own(settings, path)).collect();
@@ -106,6 +107,26 @@ fn of_custom(settings: &Settings, policy: &Object, meshes: &[Mesh<'_>], ours: &O
             );
         }
     }
+}
+
+/// A rule that covers some requests to its hosts and not others: what it does not cover, nobody is asked about.
+fn asks_about_less(rule: &Value, place: &dyn Fn(&str) -> String) -> Option<Finding> {
+    const NARROWER: [&str; 4] = ["paths", "methods", "notMethods", "notHosts"];
+    let is_there = |value: &Value| !list(value).is_empty();
+    let in_operations = list(&rule["to"])
+        .iter()
+        .flat_map(|to| NARROWER.into_iter().filter(|name| is_there(&to["operation"][*name])))
+        .next();
+    let in_conditions = || {
+        let keys = list(&rule["when"]).iter().map(|condition| text(condition, "/key"));
+        keys.into_iter().find(|key| !key.eq_ignore_ascii_case("request.headers[authorization]")).map(|_| "when")
+    };
+    let field = in_operations.or_else(in_conditions).or_else(|| is_there(&rule["from"]).then_some("from"))?;
+    Some(
+        Finding::warning("policy-asks-partly", place(field), format!("only some requests are asked about, by `{field}`"))
+            .because("The others pass as they come: with identity headers that their client forged, and with our cookies.")
+            .change("Ask about all of a host's requests (`hosts` alone), and say in our rules what each is: `{path: …, access: public}`."),
+    )
 }
 
 /// Whether the policy is the one that demands a token at a gateway that asks us.

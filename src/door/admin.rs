@@ -35,6 +35,8 @@ pub struct Readiness {
     pub keys: Part,
     /// The identity providers. Sessions live on without them, so they do not count; they are only told of.
     pub providers: Vec<(ProviderId, Part)>,
+    /// The sources of bearers, and the proxy in front. They do not count either: whoever is signed in stays so.
+    pub sources: Vec<(ProviderId, Part)>,
 }
 
 /// How one part is.
@@ -77,14 +79,16 @@ pub fn router_in_authservices_place(state: AdminState) -> Router {
 async fn ready(State(state): State<AdminState>) -> Response {
     let readiness = (state.readiness)();
     let status = if readiness.is_ready() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let providers: Map<String, Value> =
-        readiness.providers.iter().map(|(id, part)| (id.to_string(), describe(part))).collect();
+    let each = |parts: &[(ProviderId, Part)]| -> Map<String, Value> {
+        parts.iter().map(|(id, part)| (id.to_string(), describe(part))).collect()
+    };
     let body = json!({
         "ready": readiness.is_ready(),
         "draining": readiness.draining,
         "store": describe(&readiness.store),
         "keys": describe(&readiness.keys),
-        "providers": providers,
+        "providers": each(&readiness.providers),
+        "sources": each(&readiness.sources),
     });
     let headers = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
     (status, headers, format!("{body:#}\n")).into_response()

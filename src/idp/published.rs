@@ -54,6 +54,7 @@ pub(crate) struct Issuer {
     is_discovered: bool,
     keys: PublishedKeys,
     outbound: Outbound,
+    lacking: ArcSwapOption<String>,
 }
 
 impl PublishedKeys {
@@ -98,12 +99,18 @@ impl Issuer {
         let is_discovered = jwks_url.is_none();
         let place = jwks_url.map(|url| Arc::new(Endpoint { url, reach: Reach::Anywhere }));
         let keys = PublishedKeys::new(algorithms, clock);
-        Self { id, name, place: ArcSwapOption::new(place), is_discovered, keys, outbound }
+        let lacking = ArcSwapOption::from_pointee("its keys have not been fetched yet".to_owned());
+        Self { id, name, place: ArcSwapOption::new(place), is_discovered, keys, outbound, lacking }
     }
 
     /// Verifies the signature of a compact JWS with the issuer's keys, as [`PublishedKeys::verify`] does.
     pub(crate) async fn verify(&self, token: &str) -> Result<SignedClaims, Unverified> {
         self.keys.verify(token, self.download()).await
+    }
+
+    /// Why its keys could not be had at the last look, if they could not.
+    pub(crate) fn lacking(&self) -> Option<String> {
+        self.lacking.load().as_ref().map(|reason| reason.as_ref().clone())
     }
 
     /// Keeps the keys at hand, for ever. The caller runs it beside everything else: no check has to wait for them.
@@ -112,6 +119,7 @@ impl Issuer {
         let mut last_reason = None;
         loop {
             let taken = self.look_anew().await;
+            self.lacking.store(taken.as_ref().err().map(|reason| Arc::new(reason.clone())));
             let pause = match taken {
                 Ok(()) => {
                     tracing::info!(provider = %id, issuer, "the keys of a token issuer were fetched");

@@ -3,6 +3,7 @@
 use serde::Deserialize;
 
 use super::{ApiServer, KubeError};
+use crate::metrics::IdpOperation;
 
 const DISCOVERY: &str = "/.well-known/openid-configuration";
 /// Asked whatever `jwks_uri` says: that may lead to another machine, and our own token goes nowhere else.
@@ -21,11 +22,13 @@ impl ApiServer {
     /// # Errors
     /// If it is not told.
     pub async fn issuer(&self) -> Result<String, KubeError> {
-        let body = self.document(DISCOVERY).await?;
-        match serde_json::from_slice(&body) {
+        let named = |body: Vec<u8>| match serde_json::from_slice(&body) {
             Ok(Document { issuer }) if !issuer.is_empty() => Ok(issuer),
             _ => Err(KubeError::Misbehaved(format!("{DISCOVERY}: it names no issuer"))),
-        }
+        };
+        let outcome = self.document(DISCOVERY).await.and_then(named);
+        self.count(IdpOperation::Discovery, &outcome);
+        outcome
     }
 
     /// The keys that sign this cluster's tokens, as a JWK set (RFC 7517 section 5) that nobody has looked into yet.
@@ -33,7 +36,9 @@ impl ApiServer {
     /// # Errors
     /// If they are not told.
     pub async fn key_set(&self) -> Result<Vec<u8>, KubeError> {
-        self.document(KEY_SET).await
+        let outcome = self.document(KEY_SET).await;
+        self.count(IdpOperation::Jwks, &outcome);
+        outcome
     }
 
     async fn document(&self, path: &str) -> Result<Vec<u8>, KubeError> {

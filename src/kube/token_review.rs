@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::connection::quotable;
 use super::{ApiServer, KubeError, ServiceAccount};
+use crate::metrics::IdpOperation;
 use crate::secret::SecretText;
 
 const PATH: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
@@ -64,6 +65,12 @@ impl ApiServer {
     /// # Errors
     /// If there is no answer that can be believed. The token is neither good nor bad then.
     pub async fn review(&self, token: &SecretText, audiences: &[String]) -> Result<Review, KubeError> {
+        let outcome = self.put_to_review(token, audiences).await;
+        self.count(IdpOperation::TokenReview, &outcome);
+        outcome
+    }
+
+    async fn put_to_review(&self, token: &SecretText, audiences: &[String]) -> Result<Review, KubeError> {
         let question = json!({
             "apiVersion": API_VERSION,
             "kind": KIND,

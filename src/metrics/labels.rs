@@ -140,7 +140,7 @@ labels! {
 }
 
 labels! {
-    /// What was asked of an identity provider.
+    /// What was asked of an identity provider, or of another source of identities.
     IdpOperation {
         /// The discovery document.
         Discovery = "discovery",
@@ -158,6 +158,8 @@ labels! {
         Revocation = "revocation",
         /// Whose an opaque token is.
         Introspection = "introspection",
+        /// Whose a ServiceAccount's token is.
+        TokenReview = "token_review",
     }
 }
 

@@ -72,6 +72,24 @@ const FAULTS: &[Fault] = &[
         planted: &[("    - {}\n", "    - to: [{operation: {notPaths: [/oauth2/*, /dex/*]}}]\n")],
         says: "/dex/* is not asked about",
     },
+    Fault {
+        code: "policy-asks-partly",
+        planted: &[("    - {}\n", "    - to: [{operation: {paths: [/app/*], notMethods: [GET]}}]\n")],
+        says: "by `paths`",
+    },
+    Fault {
+        code: "policy-asks-partly",
+        planted: &[(
+            "    - {}\n",
+            "    - when:\n        - {key: 'request.headers[user-agent]', notValues: ['kube-probe*']}\n",
+        )],
+        says: "by `when`",
+    },
+    Fault {
+        code: "policy-asks-partly",
+        planted: &[("    - {}\n", "    - from: [{source: {notIpBlocks: [10.0.0.0/8]}}]\n")],
+        says: "by `from`",
+    },
     Fault { code: "policy-absent", planted: &[("action: CUSTOM", "action: AUDIT")], says: "never sent to sign in" },
     Fault { code: "token-not-required", planted: &[("action: DENY", "action: AUDIT")], says: "notRequestPrincipals" },
     Fault {

@@ -176,6 +176,13 @@ async fn while_the_keys_cannot_be_had_nobody_passes_by_a_token() {
         assert_eq!(answer.header("retry-after"), "5");
         assert_eq!(answer.header("www-authenticate"), "Bearer", "the token may be good");
     }
+    let sources = async || house.admin("/readyz").await.json()["sources"].clone();
+    let told = eventually("it was looked at", async || {
+        let told = sources().await["robots"].to_string();
+        (!told.contains("have not been fetched yet")).then_some(told)
+    })
+    .await;
+    assert!(told.contains("missing: ") && told.contains("503"), "{told}");
     house.idp.repent();
     eventually("the issuer is back", async || {
         house.clock.advance(std::time::Duration::from_secs(1));

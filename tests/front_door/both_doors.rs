@@ -1,6 +1,8 @@
 //! One table of requests, asked at both doors of Envoy's: over HTTP, and over gRPC in both ways that it tells headers in.
 //! Whatever the door, the answer is the same: verdict, headers, removals, cookie, page.
 
+mod tokens;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
@@ -245,7 +247,7 @@ impl Said {
     fn in_short(&self) -> String {
         let page = self.headers.get("content-type").is_some_and(|kind| kind.starts_with("text/html"));
         match (self.status, self.headers.get("kubeflow-userid")) {
-            (200, Some(user)) => user.strip_suffix("@example.com").expect("one of ours").to_owned(),
+            (200, Some(user)) => user.strip_suffix("@example.com").unwrap_or(user).to_owned(),
             (200, None) => "open".to_owned(),
             (status, _) if page => format!("{status} page"),
             (status, _) => status.to_string(),

@@ -147,6 +147,23 @@ async fn what_it_did_not_sign_is_refused_whatever_cookie_comes_with_it() {
     assert_eq!(house.browser().check_with(Method::GET, "/", &unsigned).await.status, 302);
 }
 
+#[tokio::test]
+async fn readiness_names_it_while_its_keys_are_away() {
+    let house = behind_a_balancer().await;
+    let browser = house.browser();
+    let told = async || house.admin("/readyz").await.json()["sources"]["aws-alb"].clone();
+    house.idp.lie(|idp| drop(idp.answers.insert(KEY, Instead::Plain(503, "text/plain", "away".into()))));
+    assert_eq!(say(&browser, DATA, &signed(&BALANCER, |_, _| ())).await.status, 401);
+    assert!(told().await.to_string().contains("missing: "), "{}", told().await);
+    let forged = signed(&BALANCER, |header, _| header["signer"] = json!("another"));
+    assert_eq!(say(&browser, DATA, &forged).await.status, 401);
+    assert!(told().await.to_string().contains("missing: "), "what costs no call shows nothing");
+    house.idp.lie(|idp| drop(idp.answers.insert(KEY, Instead::Plain(200, "text/plain", pem(&BALANCER)))));
+    house.clock.advance(std::time::Duration::from_mins(1));
+    assert_eq!(say(&browser, DATA, &signed(&BALANCER, |_, _| ())).await.status, 200);
+    assert_eq!(told().await, json!("ready"));
+}
+
 async fn house_signed_in() -> (House, Browser) {
     let house = behind_a_balancer().await;
     let somebody = house.signed_in().await;

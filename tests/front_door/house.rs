@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use crate::browser::Browser;
+use crate::browser::{Answer, Browser};
 use crate::lying_idp::{LyingIdp, registration};
 use crate::settings::{self, rule};
 
@@ -53,6 +53,8 @@ pub(crate) struct House {
 /// A gateway that serves.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    /// Health and metrics.
+    pub(crate) admin: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Result<(), StartError>>,
 }
@@ -91,8 +93,12 @@ impl House {
     /// Stops the gateway and starts another one on the same `data_dir`.
     pub(crate) async fn reopen(&mut self, change: impl FnOnce(&mut Settings)) {
         change(&mut self.settings);
-        let nobody =
-            Running { address: self.gateway.address, stop: oneshot::channel().0, task: spawn(async { Ok(()) }) };
+        let nobody = Running {
+            address: self.gateway.address,
+            admin: self.gateway.admin,
+            stop: oneshot::channel().0,
+            task: spawn(async { Ok(()) }),
+        };
         std::mem::replace(&mut self.gateway, nobody).stop().await;
         self.gateway = Running::start(self.settings.clone(), self.clock.clone()).await;
         self.provider_is_found().await;
@@ -101,6 +107,11 @@ impl House {
     /// A browser that has not been here before.
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.gateway.address, self.clock.clone())
+    }
+
+    /// What is told at this path of the admin port.
+    pub(crate) async fn admin(&self, path: &str) -> Answer {
+        Browser::new(self.gateway.admin, self.clock.clone()).get(path).await
     }
 
     /// A browser in which whoever the provider says has signed in.
@@ -122,12 +133,12 @@ impl House {
 impl Running {
     async fn start(settings: Settings, clock: Arc<TestClock>) -> Self {
         let gateway = Gateway::open_with(settings, clock, Arc::new(SystemEntropy)).await.expect("it opens");
-        let address = gateway.main_address();
+        let (address, admin) = (gateway.main_address(), gateway.admin_address());
         let (stop, stopped) = oneshot::channel();
         let task = spawn(gateway.run(async {
             let _ = stopped.await;
         }));
-        Self { address, stop, task }
+        Self { address, admin, stop, task }
     }
 
     async fn stop(self) {

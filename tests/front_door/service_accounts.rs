@@ -150,6 +150,78 @@ async fn a_slow_api_server_is_asked_once_for_all_who_wait() {
     assert_eq!(ask(&pod, "/", &token).await.status, 200, "who is known stays known");
 }
 
+#[tokio::test]
+async fn readiness_names_the_source_that_is_away_and_stays() {
+    let Rig { mut cluster, house } = rig("token_review").await;
+    let pod = house.browser();
+    let sources = async || {
+        let told = house.admin("/readyz").await;
+        assert_eq!((told.status, &told.json()["ready"]), (200, &json!(true)), "whoever is signed in stays so");
+        assert!(!told.body.contains("eyJ"), "{}", told.body);
+        told.json()["sources"].clone()
+    };
+    let all_well = json!({"kubernetes": "ready", "introspection": "ready"});
+    eventually("the keys are taken", async || (sources().await == all_well).then_some(())).await;
+
+    cluster.behave(|behaviour| behaviour.may_review = false);
+    ask(&pod, "/", &cluster.token()).await;
+    let refused = sources().await["kubernetes"].to_string();
+    assert!(refused.contains("missing: ") && refused.contains("`system:auth-delegator`"), "{refused}");
+    cluster.behave(|behaviour| behaviour.may_review = true);
+    assert_eq!(ask(&pod, "/", &cluster.token()).await.status, 200);
+    assert_eq!(sources().await, all_well);
+
+    house.idp.lie(|idp| drop(idp.answers.insert(INTROSPECT, Instead::Plain(503, "text/plain", "away".into()))));
+    ask(&pod, "/", "opaque-1").await;
+    let away = sources().await["introspection"].to_string();
+    assert!(away.contains("missing: ") && away.contains("503") && !away.contains("opaque-1"), "{away}");
+    house.idp.lie(|idp| drop(idp.answers.insert(INTROSPECT, active("build-1"))));
+    assert_eq!(ask(&pod, "/", "opaque-2").await.status, 200);
+    assert_eq!(sources().await, all_well);
+
+    cluster.stop().await;
+    ask(&pod, "/", &cluster.token()).await;
+    let gone = sources().await["kubernetes"].to_string();
+    assert!(gone.contains("missing: the Kubernetes API server cannot be reached"), "{gone}");
+}
+
+#[tokio::test]
+async fn what_the_api_server_is_asked_is_counted() {
+    let Rig { mut cluster, house } = rig("token_review").await;
+    let pod = house.browser();
+    let count = async |provider: &str, operation: &str, outcome: &str| {
+        let labels = format!("{{provider=\"{provider}\",operation=\"{operation}\",outcome=\"{outcome}\"}} ");
+        let told = house.admin("/metrics").await.body;
+        let line =
+            told.lines().find_map(|line| line.strip_prefix("countersign_idp_requests_total")?.strip_prefix(&labels));
+        line.map_or(0, |count| count.parse::<u64>().expect("a number"))
+    };
+    eventually("its keys are counted", async || (count("kubernetes", "jwks", "ok").await == 1).then_some(())).await;
+    assert_eq!(count("kubernetes", "discovery", "ok").await, 1);
+    let token = cluster.token();
+    for _ in 0..3 {
+        assert_eq!(ask(&pod, "/", &token).await.status, 200);
+    }
+    assert_eq!(count("kubernetes", "token_review", "ok").await, 1, "what is known is not asked");
+    let revoked = cluster.token();
+    cluster.revoke(&revoked);
+    ask(&pod, "/", &revoked).await;
+    assert_eq!(count("kubernetes", "token_review", "ok").await, 2, "a no is a good answer, too");
+    cluster.behave(|behaviour| behaviour.may_review = false);
+    ask(&pod, "/", &cluster.token()).await;
+    assert_eq!(count("kubernetes", "token_review", "refused").await, 1);
+    let strange = Answer::Body("{}".to_owned());
+    cluster.behave(|behaviour| drop(behaviour.answers.insert(crate::token_review::TOKEN_REVIEWS, strange)));
+    ask(&pod, "/", &cluster.token()).await;
+    assert_eq!(count("kubernetes", "token_review", "misbehaved").await, 1);
+    cluster.stop().await;
+    ask(&pod, "/", &cluster.token()).await;
+    assert_eq!(count("kubernetes", "token_review", "unreachable").await, 1);
+    house.idp.lie(|idp| drop(idp.answers.insert(INTROSPECT, active("build-1"))));
+    ask(&pod, "/", "opaque-1").await;
+    assert_eq!(count("introspection", "introspection", "ok").await, 1);
+}
+
 fn active(user: &str) -> Instead {
     let members = json!({"active": true, "sub": format!("{user}@robots"), "username": user});
     Instead::Plain(200, "application/json", members.to_string())

@@ -211,20 +211,29 @@ class Every(unittest.TestCase):
                         self.assertLessEqual(set(volume) - {"name"}, allowed | {"projected", "secret"})
         self.assertGreater(seen, len(good))
 
-    def test_the_token_of_the_pod_is_mounted_only_for_token_review(self):
+    def test_the_pod_has_the_token_and_the_right_that_its_configuration_needs_and_no_more(self):
+        seen = []
         for values in good:
             with self.subTest(values.name):
-                wanted = "tokenReview: {enabled: true}" in values.read_text()
+                sources = [one for one in config(values).get("bearer", []) if one["kind"] == "kubernetes"]
+                reviews = any(one.get("verify", "token_review") == "token_review" for one in sources)
+                made = reviews and "existingBinding: true" not in values.read_text()
+                seen.append((bool(sources), reviews, made))
                 spec = gateway_pod(values)["spec"]
-                self.assertIs(spec["automountServiceAccountToken"], wanted)
+                self.assertIs(spec["automountServiceAccountToken"], bool(sources))
                 for account in of_kind(values, "ServiceAccount"):
                     self.assertIs(account["automountServiceAccountToken"], False)
-                bindings = of_kind(values, "ClusterRoleBinding")
-                self.assertEqual(len(bindings), int(wanted))
-                for binding in bindings:
-                    self.assertEqual(binding["roleRef"]["name"], "system:auth-delegator")
+                roles, bindings = of_kind(values, "ClusterRole"), of_kind(values, "ClusterRoleBinding")
+                self.assertEqual((len(roles), len(bindings)), (int(made), int(made)))
+                for role, binding in zip(roles, bindings):
+                    right = {"apiGroups": ["authentication.k8s.io"], "resources": ["tokenreviews"], "verbs": ["create"]}
+                    self.assertEqual(role["rules"], [right])
+                    self.assertEqual(binding["roleRef"]["kind"], "ClusterRole")
+                    self.assertEqual(binding["roleRef"]["name"], role["metadata"]["name"])
                     subject = {"kind": "ServiceAccount", "name": spec["serviceAccountName"], "namespace": NAMESPACE}
                     self.assertEqual(binding["subjects"], [subject])
+                self.assertEqual("may create `tokenreviews`" in notes(values), reviews and not made)
+        self.assertEqual(len(set(seen)), 4, "one of each is tried")
 
     def test_the_gateway_and_istiod_reach_the_main_port_and_nobody_else_the_admin_port(self):
         seen = 0
@@ -347,7 +356,7 @@ class Single(unittest.TestCase):
         self.assertEqual(entry["headersToDownstreamOnDeny"], exact(response["allowed_client_headers"]))
 
     def test_the_doctor_finds_no_fault_with_the_chart_and_what_its_notes_say(self):
-        for name in ("kubeflow", "corporate", "other-paths-and-ports"):
+        for name in ("kubeflow", "corporate", "other-paths-and-ports", "front-proxy"):
             with self.subTest(name), tempfile.TemporaryDirectory() as directory:
                 done = self.doctor(named(name), Path(directory), mesh_provider(named(name)))
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -357,6 +366,15 @@ class Single(unittest.TestCase):
             entry["envoyExtAuthzHttp"]["headersToUpstreamOnAllow"].remove("kubeflow-userid")
             done = self.doctor(named("kubeflow"), Path(directory), entry)
             self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+
+    def test_a_check_has_the_headers_in_which_somebody_comes(self):
+        asked = lambda name: mesh_provider(named(name))["envoyExtAuthzHttp"]["includeRequestHeadersInCheck"]
+        self.assertEqual(set(asked("front-proxy")) - set(asked("istio")), {"x-auth-token", "cf-access-jwt-assertion"})
+        with tempfile.TemporaryDirectory() as directory:
+            entry = mesh_provider(named("front-proxy"))
+            entry["envoyExtAuthzHttp"]["includeRequestHeadersInCheck"].remove("cf-access-jwt-assertion")
+            done = self.doctor(named("front-proxy"), Path(directory), entry)
+            self.assertIn("lacks cf-access-jwt-assertion", done.stdout + done.stderr)
 
     def doctor(self, values, directory, entry):
         (directory / "rendered.yaml").write_text(text(values))

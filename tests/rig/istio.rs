@@ -56,7 +56,8 @@ async fn lets_in_whom_countersign_names(example: &Example) {
     assert_eq!(ann.websocket(&socket).await, json!({"echo": "hello"}));
 }
 
-async fn nobody_signed_in_gets_nowhere(mesh: &Mesh) {
+/// Neither a page nor a script, a forged token or a socket.
+pub(crate) async fn nobody_signed_in_gets_nowhere(mesh: &Mesh) {
     let page = mesh.get("/app", &[("Accept", "text/html")]).await;
     assert_eq!(page.status, 302, "{page:?}");
     assert_eq!(page.header("location"), Some("/oauth2/start?rd=/app"));

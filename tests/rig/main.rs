@@ -3,6 +3,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test finds its tools by the environment, and spawns its own parts")]
 
+#[path = "../support/token_review.rs"]
+mod token_review;
+
 // The parts, each a process or a socket of its own.
 mod backend;
 mod browser;
@@ -25,6 +28,7 @@ mod wire;
 // What they are to show.
 mod anonymous;
 mod authservice;
+mod chart;
 mod cutover;
 mod dev;
 mod examples;

@@ -1,12 +1,15 @@
 //! The manifests that ship, as their users render them.
 
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
-use crate::part::tool;
+use crate::part::{empty_folder, tool};
 
-/// What `kustomize build` makes of a folder of this project.
+const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/countersign");
+
+/// What `kustomize build` makes of a folder of this project, or Helm of its chart.
 pub(crate) struct Manifests {
     text: String,
     objects: Vec<Value>,
@@ -21,8 +24,16 @@ impl Manifests {
             .output()
             .expect("kustomize runs");
         assert!(output.status.success(), "{folder}: {}", String::from_utf8_lossy(&output.stderr));
-        let text = String::from_utf8(output.stdout).expect("text");
-        let parse = |object: &str| serde_saphyr::from_str(object).unwrap_or_else(|error| panic!("{folder}: {error}"));
+        Self::read(folder, String::from_utf8(output.stdout).expect("text"))
+    }
+
+    /// Renders the chart as it is installed: release and namespace `countersign`, by a file of values, and others on top.
+    pub(crate) fn of_chart(values: &str, set: &[&str]) -> Self {
+        Self::read(values, helm_template(Path::new(CHART), values, set))
+    }
+
+    fn read(place: &str, text: String) -> Self {
+        let parse = |object: &str| serde_saphyr::from_str(object).unwrap_or_else(|error| panic!("{place}: {error}"));
         let objects = text.split("\n---\n").map(parse).collect();
         Self { text, objects }
     }
@@ -56,6 +67,43 @@ impl Manifests {
     pub(crate) fn countersign(&self) -> &str {
         self.object("ConfigMap", "countersign")["data"]["countersign.yaml"].as_str().expect("a config file")
     }
+}
+
+/// The extension providers that the chart's notes say. Helm prints notes only beside a cluster: here they are an object.
+pub(crate) fn extension_providers_of_chart(values: &str, set: &[&str]) -> Value {
+    let folder = empty_folder();
+    let copy = folder.path().join("countersign");
+    let status = Command::new("cp").arg("-r").arg(CHART).arg(&copy).status().expect("cp runs");
+    assert!(status.success(), "the chart is not copied");
+    let entry = "extensionProviders:\n{{ include \"countersign.meshProvider\" . }}\n";
+    let notes = std::fs::read_to_string(copy.join("templates/NOTES.txt")).expect("notes");
+    assert!(notes.contains(entry), "the notes say something else");
+    std::fs::write(copy.join("templates/zz.yaml"), format!("apiVersion: v1\nkind: List\n{entry}")).expect("a template");
+    let text = helm_template(&copy, values, set);
+    let said = text.split("\n---\n").find(|object| object.contains("templates/zz.yaml")).expect("the entry");
+    serde_saphyr::from_str::<Value>(said).expect("YAML")["extensionProviders"].clone()
+}
+
+fn helm_template(chart: &Path, values: &str, set: &[&str]) -> String {
+    let mut command = Command::new(tool("HELM", "helm", "helm"));
+    command.args(["template", "countersign"]).arg(chart).args([
+        "--namespace",
+        "countersign",
+        "--kube-version",
+        "1.30.0",
+    ]);
+    command.arg("--values").arg(format!("{}/{values}", env!("CARGO_MANIFEST_DIR")));
+    for value in set {
+        command.args(["--set", value]);
+    }
+    let home = empty_folder();
+    for place in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
+        command.env(place, home.path());
+    }
+    let output = command.output().expect("helm runs");
+    assert!(output.status.success(), "{values}: {}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).expect("text");
+    text.strip_prefix("---\n").unwrap_or(&text).to_owned()
 }
 
 /// A file of this project, as it stands.

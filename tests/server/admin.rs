@@ -29,8 +29,18 @@ async fn it_is_ready_though_a_provider_is_away_and_says_so() {
     let expected = json!({
         "ready": true, "draining": false, "store": "ready", "keys": "ready",
         "providers": {"dex": "missing: discovery has not succeeded: connection refused", "work": "ready"},
+        "sources": {"cluster": "ready"},
     });
     assert_eq!(house.ready().await, (200, expected));
+}
+
+#[tokio::test]
+async fn it_is_ready_though_a_source_of_bearers_is_away_and_says_so() {
+    let house = House::open().await;
+    house.set(|now| now.sources[0].1 = missing("the API server cannot be reached"));
+    let (status, told) = house.ready().await;
+    assert_eq!((status, &told["ready"]), (200, &json!(true)));
+    assert_eq!(told["sources"], json!({"cluster": "missing: the API server cannot be reached"}));
 }
 
 #[tokio::test]
@@ -91,9 +101,9 @@ impl House {
 }
 
 fn well() -> Readiness {
-    let provider = |id: &str| (ProviderId::parse(id).expect("an id"), Part::Ready);
-    let providers = vec![provider("dex"), provider("work")];
-    Readiness { draining: false, store: Part::Ready, keys: Part::Ready, providers }
+    let ready = |id: &str| (ProviderId::parse(id).expect("an id"), Part::Ready);
+    let (providers, sources) = (vec![ready("dex"), ready("work")], vec![ready("cluster")]);
+    Readiness { draining: false, store: Part::Ready, keys: Part::Ready, providers, sources }
 }
 
 fn missing(reason: &str) -> Part {

@@ -64,6 +64,30 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* Where `config.bearer` reviews ServiceAccounts' tokens: nothing, or the first such place. */}}
+{{- define "countersign.reviewing" -}}
+{{- $found := "" -}}
+{{- range $index, $source := .Values.config.bearer -}}
+{{- $reviews := and (eq (default "" $source.kind) "kubernetes") (ne (default "token_review" $source.verify) "keys") -}}
+{{- if and $reviews (not $found) }}{{ $found = printf "config.bearer[%d]" $index }}{{ end -}}
+{{- end -}}
+{{- $found -}}
+{{- end -}}
+
+{{/* Whether our own token is to be mounted: with it the keys are read, too. */}}
+{{- define "countersign.asksTheCluster" -}}
+{{- $asks := false -}}
+{{- range .Values.config.bearer -}}
+{{- if and (eq (default "" .kind) "kubernetes") (not (and .token_file .ca_file)) }}{{ $asks = true }}{{ end -}}
+{{- end -}}
+{{- $asks -}}
+{{- end -}}
+
+{{/* Of the whole cluster, so that its name tells releases apart. */}}
+{{- define "countersign.tokenReviewRole" -}}
+{{- printf "%s-%s-token-review" .Release.Namespace (include "countersign.fullname" .) -}}
+{{- end -}}
+
 {{/* countersign.literalSecrets: list of a place's name and what is there; the places of secrets that are written out. */}}
 {{- define "countersign.literalSecrets" -}}
 {{- $place := first . -}}{{- $value := last . -}}
@@ -131,7 +155,15 @@ imagePullSecrets:
 
 {{/* The header names that matter to a gateway, as JSON lists: what NOTES.txt and the EnvoyFilter say. */}}
 {{- define "countersign.headersToCheck" -}}
-{{- list "authorization" "cookie" "accept" "x-requested-with" "sec-fetch-mode" "sec-fetch-dest" "sec-fetch-site" "sec-websocket-version" "origin" "access-control-request-method" "x-forwarded-for" "x-forwarded-proto" "x-request-id" "traceparent" "tracestate" | toJson -}}
+{{- $names := list "authorization" "cookie" "accept" "x-requested-with" "sec-fetch-mode" "sec-fetch-dest" "sec-fetch-site" "sec-websocket-version" "origin" "access-control-request-method" "x-forwarded-for" "x-forwarded-proto" "x-request-id" "traceparent" "tracestate" -}}
+{{- /* And those in which somebody comes without a cookie. */ -}}
+{{- range .Values.config.bearer }}{{ if eq (default "" .kind) "session" }}{{ $names = append $names (lower (default "authorization" .header)) }}{{ end }}{{ end -}}
+{{- with .Values.config.front_proxy -}}
+{{- with get (dict "aws-alb" "x-amzn-oidc-data" "google-iap" "x-goog-iap-jwt-assertion" "cloudflare-access" "cf-access-jwt-assertion") (default "" .kind) -}}
+{{- $names = append $names . -}}
+{{- end -}}
+{{- end -}}
+{{- $names | uniq | toJson -}}
 {{- end -}}
 {{- define "countersign.headersUpstream" -}}
 {{- $headers := default (dict "kubeflow-userid" "user" "kubeflow-groups" "groups") .Values.config.headers -}}

@@ -36,7 +36,7 @@ metadata:
   {{- include "countersign.annotations" (list . .Values.podAnnotations $annotations) | nindent 2 }}
 spec:
   serviceAccountName: {{ include "countersign.serviceAccount" . }}
-  automountServiceAccountToken: {{ .Values.tokenReview.enabled }}
+  automountServiceAccountToken: {{ include "countersign.asksTheCluster" . }}
   # A Service named countersign would otherwise become variables that look like ours.
   enableServiceLinks: false
   {{- with include "countersign.pullSecrets" . }}

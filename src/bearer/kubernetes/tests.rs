@@ -30,7 +30,7 @@ impl Rig {
         let sources = settings::settings(Path::new("/nowhere"), settings::NOBODY, &format!("bearer: [{text}]")).bearer;
         let [BearerSource::Kubernetes(settings)] = &sources.sources[..] else { panic!("{sources:?}") };
         let settings = KubernetesSettings { verify, ..settings.clone() };
-        let mut source = Kubernetes::new(settings, clock.clone()).expect("a cluster");
+        let mut source = Kubernetes::new(settings, &Arc::new(Metrics::new()), clock.clone()).expect("a cluster");
         // Longer than anything takes that is meant to be answered.
         source.api = source.api.with_deadline(Duration::from_secs(20));
         Self { clock, cluster, source }
@@ -91,6 +91,35 @@ async fn a_token_that_the_clusters_keys_did_not_sign_costs_no_call() {
         }
         assert_eq!((rig.cluster.reviews(), rig.cluster.count(KEY_SET)), (0, 1));
     }
+}
+
+#[tokio::test]
+async fn a_look_finds_the_api_server_again_but_not_the_right_to_ask() {
+    let mut rig = Rig::new(KubernetesVerify::TokenReview).await;
+    assert!(rig.source.lacking().is_some(), "nothing is known yet");
+    rig.source.look_anew().await.expect("its keys");
+    assert_eq!(rig.source.lacking(), None);
+    let away = Answer::Status(503, "etcd is away");
+    rig.cluster.behave(|behaviour| drop(behaviour.answers.insert(TOKEN_REVIEWS, away)));
+    rig.cannot_tell(&rig.cluster.token(), "503").await;
+    assert!(rig.source.lacking().is_some_and(|lack| lack.contains("503")));
+    rig.source.look_anew().await.expect("its keys");
+    assert_eq!(rig.source.lacking(), None);
+
+    rig.cluster.behave(|behaviour| {
+        behaviour.answers.clear();
+        behaviour.may_review = false;
+    });
+    rig.cannot_tell(&rig.cluster.token(), "tokenreviews").await;
+    rig.source.look_anew().await.expect("its keys");
+    assert!(rig.source.lacking().is_some_and(|lack| lack.contains("tokenreviews")), "{:?}", rig.source.lacking());
+
+    rig.cluster.behave(|behaviour| behaviour.may_review = true);
+    rig.source.verify(&rig.cluster.token()).await.expect("it is good");
+    assert_eq!(rig.source.lacking(), None);
+    rig.cluster.stop().await;
+    rig.source.look_anew().await.expect_err("it is gone");
+    assert!(rig.source.lacking().is_some_and(|lack| lack.contains("cannot be reached")));
 }
 
 #[tokio::test]

@@ -155,18 +155,22 @@ impl BearerSettings {
 }
 
 impl BearerSettings {
-    /// All headers in which a credential or a proxy's word comes: no workload's to see.
+    /// The headers besides `Authorization` in which a credential comes: a check needs them.
     #[must_use]
-    pub fn headers(&self) -> Vec<HeaderName> {
+    pub fn credential_headers(&self) -> Vec<HeaderName> {
         let sessions = self.sources.iter().filter_map(|source| match source {
             BearerSource::Session(session) => Some(session.header.clone()),
             _ => None,
         });
-        let by_proxy = self.front_proxy.iter().flat_map(|proxy| {
-            let unsigned = proxy.kind.unsigned_headers().iter().map(|name| HeaderName::from_static(name));
-            unsigned.chain([proxy.kind.header()])
-        });
-        sessions.chain(by_proxy).collect()
+        sessions.chain(self.front_proxy.iter().map(|proxy| proxy.kind.header())).collect()
+    }
+
+    /// All headers in which a credential or a proxy's word comes: no workload's to see.
+    #[must_use]
+    pub fn headers(&self) -> Vec<HeaderName> {
+        let unsigned = self.front_proxy.iter().flat_map(|proxy| proxy.kind.unsigned_headers());
+        let unsigned = unsigned.map(|name| HeaderName::from_static(name));
+        self.credential_headers().into_iter().chain(unsigned).collect()
     }
 }
 

@@ -14,8 +14,9 @@ use super::super::raw::{self, BearerKind, Raw};
 use super::super::tree::{Node, Spot};
 use super::super::variables::Environment;
 use super::super::{
-    BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings, JwtSettings,
-    KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, SessionBearerSettings, TokenSettings,
+    Access, BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings,
+    JwtSettings, KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, RuleSettings,
+    SessionBearerSettings, TokenSettings,
 };
 use super::{header, identity, lifetime, missing, provider, readable, secret};
 use crate::identity::ProviderId;
@@ -94,6 +95,47 @@ pub(super) fn all(
         Some(proxy)
     });
     BearerSettings { sources, front_proxy }
+}
+
+/// Warns of what a source could say of its users as somebody else does of theirs, or the other way round.
+pub(super) fn spoken_for(
+    bearer: &BearerSettings,
+    providers: &[ProviderSettings],
+    headers: &[(HeaderName, IdentityField)],
+    rules: &[RuleSettings],
+    root: &Spot<'_>,
+    report: &mut Report,
+) {
+    let used = provider::believed_of_everybody(headers, rules);
+    let mut vouchers: Vec<Voucher> = providers.iter().map(Voucher::from).collect();
+    let sources = bearer.sources.iter().filter_map(|source| Some((Voucher::of(source)?, "bearer")));
+    let by_proxy = bearer.front_proxy.iter().map(|proxy| (Voucher::from(proxy), "front_proxy"));
+    for (voucher, place) in sources.chain(by_proxy) {
+        let other = vouchers.iter().find(|other| voucher.could_speak_for(other));
+        if let Some(other) = other.filter(|_| !used.is_empty()) {
+            let what = format!(
+                "{} of providers and sources are not kept apart: whoever runs `{}` can give its users those of `{}`",
+                used.join(", "),
+                voucher.id,
+                other.id
+            );
+            report.warn(root.field(place).problem(what, provider::SPEAK_FOR_ALL));
+            return;
+        }
+        vouchers.push(voucher);
+    }
+    let claims_them = vouchers.iter().find(|voucher| !voucher.is_a_cluster());
+    let by_their_groups = rules.iter().any(|rule| {
+        matches!(&rule.access, Access::Only { groups, .. } if groups.iter().any(|group| group.starts_with("system:")))
+    });
+    let cluster = vouchers.iter().find(|voucher| voucher.is_a_cluster());
+    if let (Some(voucher), Some(cluster), true) = (claims_them, cluster, by_their_groups) {
+        let what = format!(
+            "rules name groups of service accounts, and whoever runs `{}` can give its users those of `{}`",
+            voucher.id, cluster.id
+        );
+        report.warn(root.field("rules").problem(what, provider::SPEAK_FOR_ALL));
+    }
 }
 
 /// Refuses keys that the kind does not have: what is written must count.
@@ -382,6 +424,18 @@ impl Voucher {
         Some(Self { id: id.clone(), issuer: issuer.cloned(), identity })
     }
 
+    /// Whether it says of its users what it likes, and so as the other one does. A cluster says of service accounts only
+    /// what it made them.
+    fn could_speak_for(&self, other: &Self) -> bool {
+        let same_house = self.issuer.is_some() && self.issuer == other.issuer;
+        let by_itself = self.is_a_cluster() || other.is_a_cluster();
+        !same_house && !by_itself && !provider::domains_differ(&self.identity, &other.identity)
+    }
+
+    fn is_a_cluster(&self) -> bool {
+        self.identity.user_prefix.ends_with(SERVICE_ACCOUNT) && self.identity.user_claim == "sub"
+    }
+
     fn could_be_taken_for(&self, other: &Self) -> bool {
         let (one, two) = (&self.identity, &other.identity);
         // What one issuer calls one person, however they come.
@@ -392,12 +446,11 @@ impl Voucher {
         };
         let same_people = self.issuer.is_some() && self.issuer == other.issuer && naming(one) == naming(two);
         // No ServiceAccount has an `@` in its name, and every address has one.
-        let by_address = |people: &IdentitySettings, service: &IdentitySettings| {
-            let is_service = service.user_prefix.ends_with(SERVICE_ACCOUNT) && service.user_claim == "sub";
-            let has_address = people.user_claim == "email" && people.user_transform.is_empty();
-            is_service && !service.user_prefix.contains('@') && has_address
+        let by_address = |people: &Self, service: &Self| {
+            let has_address = people.identity.user_claim == "email" && people.identity.user_transform.is_empty();
+            service.is_a_cluster() && !service.identity.user_prefix.contains('@') && has_address
         };
-        !same_people && !by_address(one, two) && !by_address(two, one) && provider::could_collide(one, two)
+        !same_people && !by_address(self, other) && !by_address(other, self) && provider::could_collide(one, two)
     }
 }
 

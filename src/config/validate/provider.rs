@@ -48,6 +48,10 @@ pub(super) fn all(
     providers
 }
 
+/// What to do where several may say the same of their users.
+pub(super) const SPEAK_FOR_ALL: &str = "Name users instead (`users` in rules, `user` in headers), which no other \
+                                        provider can; or let nobody run a provider who may not speak for all.";
+
 /// Warns of what a provider could say of its users as another one does of its own.
 pub(super) fn spoken_for(
     providers: &[ProviderSettings],
@@ -61,30 +65,33 @@ pub(super) fn spoken_for(
         Some((one, other))
     });
     let Some((one, other)) = shared else { return };
+    let used = believed_of_everybody(headers, rules);
+    if !used.is_empty() {
+        let what = format!(
+            "{} of different providers are not kept apart: whoever runs `{}` can give its users those of `{}`",
+            used.join(", "),
+            other.id,
+            one.id
+        );
+        report.warn(at.problem(what, SPEAK_FOR_ALL));
+    }
+}
+
+/// What of an identity workloads or rules go by besides the user's name, which alone is told apart.
+pub(super) fn believed_of_everybody(
+    headers: &[(HeaderName, IdentityField)],
+    rules: &[RuleSettings],
+) -> Vec<&'static str> {
     let carries = |field| headers.iter().any(|(_, carried)| *carried == field);
     let asks = |asked: fn(&Access) -> bool| rules.iter().any(|rule| asked(&rule.access));
     let by_groups = asks(|access| matches!(access, Access::Only { groups, .. } if !groups.is_empty()));
     let by_domains = asks(|access| matches!(access, Access::Only { domains, .. } if !domains.is_empty()));
-    let used: Vec<&str> = [
+    let used = [
         ("groups", carries(IdentityField::Groups) || by_groups),
         ("e-mail addresses", carries(IdentityField::Email) || by_domains),
         ("subjects", carries(IdentityField::Subject)),
-    ]
-    .into_iter()
-    .filter_map(|(what, is_used)| is_used.then_some(what))
-    .collect();
-    if used.is_empty() {
-        return;
-    }
-    let what = format!(
-        "{} of different providers are not kept apart: whoever runs `{}` can give its users those of `{}`",
-        used.join(", "),
-        other.id,
-        one.id
-    );
-    let instead = "Name users instead (`users` in rules, `user` in headers), which no other provider can; or let nobody \
-                   run a provider who may not speak for all.";
-    report.warn(at.problem(what, instead));
+    ];
+    used.into_iter().filter_map(|(what, is_used)| is_used.then_some(what)).collect()
 }
 
 fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &mut Report) -> Option<ProviderSettings> {
@@ -255,7 +262,7 @@ pub(super) fn could_collide(one: &IdentitySettings, other: &IdentitySettings) ->
     !(prefixes_differ || (by_email && domains_differ(one, other)))
 }
 
-fn domains_differ(one: &IdentitySettings, other: &IdentitySettings) -> bool {
+pub(super) fn domains_differ(one: &IdentitySettings, other: &IdentitySettings) -> bool {
     let (ours, theirs) = (&one.admit.email_domains, &other.admit.email_domains);
     !ours.iter().chain(theirs).any(|domain| domain == "*") && !ours.iter().any(|domain| theirs.contains(domain))
 }

@@ -319,3 +319,52 @@ identity: {user: {claim: sub, prefix: 'corp:'}, admit: {groups: [ml]}}
     assert_eq!(printed.matches("groups: [\"ml\"]").count(), 1);
     assert_eq!(printed.matches("groups: [\"*\"]").count(), 1);
 }
+
+#[test]
+fn what_sources_could_say_of_the_users_of_others_is_warned_of() {
+    let home = Home::new();
+    let said = |rest: &str| {
+        let provider = "{id: staff, issuer: https://staff.example.com, client_id: c, client_auth: none, identity: {user: {prefix: 's:'}}}";
+        home.warnings(&format!("public_url: https://mesh.example.com\nproviders:\n  - {provider}\n{rest}"), &[])
+    };
+    let jwt = |more: &str| {
+        let kind = "kind: jwt, id: robots, audiences: [mesh], algorithms: [RS256]";
+        format!("bearer:\n  - {{{kind}, {more}}}\n")
+    };
+    let strangers = jwt("issuer: https://robots.example.com, identity: {user: {prefix: 'r:'}}");
+    assert_eq!(
+        said(&strangers),
+        "countersign.yaml:5:3: bearer\n   groups of providers and sources are not kept apart: whoever runs `robots` can \
+         give its users those of `staff`\n   Name users instead (`users` in rules, `user` in headers), which no other \
+         provider can; or let nobody run a provider who may not speak for all."
+    );
+    let only_user = "headers: {x-user: user}\n";
+    for (rest, what) in [
+        ("headers: {x-mail: email}\n", "e-mail addresses of"),
+        ("rules:\n  - {path: /a, access: {groups: [ops]}}\nheaders: {x-user: user}\n", "groups of"),
+    ] {
+        let said = said(&format!("{strangers}{rest}"));
+        assert!(said.contains(&format!("   {what} providers and sources")), "{rest}: {said}");
+    }
+    let introspection = "bearer:\n  - {kind: introspection, introspection_url: https://x.example.com/i, client_id: c, \
+                         client_secret: s, identity: {user: {prefix: 'o:'}}}\n";
+    assert!(said(introspection).contains("whoever runs `introspection` can give its users those of `staff`"));
+    let proxy = "front_proxy: {kind: google-iap, audience: /projects/1/global/backendServices/2, identity: {user: {prefix: 'g:'}}}\n";
+    assert!(said(proxy).starts_with("countersign.yaml:4:14: front_proxy\n"), "{}", said(proxy));
+    for harmless in [
+        format!("{strangers}{only_user}"),
+        // The provider's own tokens: whoever runs it speaks for them anyway.
+        jwt("issuer: https://staff.example.com, identity: {user: {prefix: 's:'}}"),
+        // A cluster gives service accounts its own groups.
+        "bearer:\n  - {kind: kubernetes, audiences: [mesh]}\n  - {kind: session}\n".to_owned(),
+    ] {
+        assert_eq!(said(&harmless), "", "{harmless}");
+    }
+    let by_group = "bearer:\n  - {kind: kubernetes, audiences: [mesh]}\nrules:\n  - {path: /a, access: {groups: ['system:serviceaccounts:ci']}}\n";
+    assert_eq!(
+        said(by_group),
+        "countersign.yaml:7:3: rules\n   rules name groups of service accounts, and whoever runs `staff` can give its \
+         users those of `kubernetes`\n   Name users instead (`users` in rules, `user` in headers), which no other \
+         provider can; or let nobody run a provider who may not speak for all."
+    );
+}
