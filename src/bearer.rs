@@ -245,12 +245,11 @@ impl Sources {
         self.session_header.as_ref() == Some(header)
     }
 
-    /// Whatever in `Authorization` may be the value of a session, where it may be sent there, however often.
+    /// Whatever in `Authorization` may be the value of a session, where it may be sent there: wherever it stands. Gateways
+    /// join several headers by commas, and what else is in one, readable or not, hides it from no workload.
     pub fn session_values_in_authorization<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let values = headers.get_all(AUTHORIZATION).iter().filter(|_| self.sessions_come_in(&AUTHORIZATION));
-        // Over gRPC a gateway may have joined several by commas, which no token holds.
-        let apart = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        apart.filter_map(|value| credential::token_of(value.trim()))
+        values.flat_map(|value| words(value.as_bytes()))
     }
 
     /// Who it is, if that was found lately: no I/O.
@@ -394,6 +393,12 @@ impl Verified {
     fn is_believed(&self, now: UnixTime) -> bool {
         now < self.believed_until
     }
+}
+
+/// Whatever could be a token (`b64token` of RFC 6750 section 2.1) to somebody who cuts it out of what surrounds it.
+fn words(value: &[u8]) -> impl Iterator<Item = &str> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    value.split(move |byte| !is_part(byte)).filter_map(|word| std::str::from_utf8(word).ok())
 }
 
 impl std::fmt::Debug for Sources {

@@ -46,6 +46,8 @@ pub(super) struct Holder<'a> {
     pub(super) ends_at: UnixTime,
     /// Which writing of the session, if it is one.
     pub(super) revision: Option<Revision>,
+    /// Whether their own `Authorization` says who they are: with it a workload could be them, so that none gets it.
+    pub(super) by_authorization: bool,
 }
 
 /// Whom a pass is for, as a gateway may note it down.
@@ -124,7 +126,7 @@ impl Pass {
             fresh_until = token.fresh_until;
             set.push((owned.token.clone(), token.header_value));
         }
-        let keep = rule.keep_authorization;
+        let keep = rule.keep_authorization && !holder.by_authorization;
         let unset = owned.unset(&set, keep);
         let (user, groups) = (holder.identity.user.clone(), holder.identity.groups.clone());
         let whom = Whom { user, groups, sid: holder.sid.to_owned(), rule: rule.name().to_owned() };
@@ -151,6 +153,8 @@ impl<'a> From<&'a Live> for Holder<'a> {
             signed_in_at: Some(session.signed_in_at),
             ends_at: session.ends_at,
             revision: Some(live.revision),
+            // Where it comes as a bearer, it is refused before a workload could read it.
+            by_authorization: false,
         }
     }
 }

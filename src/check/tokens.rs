@@ -100,8 +100,8 @@ impl Check {
         self.own_tokens.are_in_headers(question.headers) || self.sessions.prove(credential.token()).is_ok()
     }
 
-    /// Who comes with a token where `Authorization` belongs to the workload, and nobody else is signed in. A token that
-    /// is no good here may be good there; an opaque one is shown to nobody.
+    /// Who comes with a token where `Authorization` belongs to the workload, and nobody else is signed in. One that is good
+    /// here is ours, and kept from the workload; one that is not may be good there; an opaque one is shown to nobody.
     pub(super) async fn by_kept_token(
         &self,
         sources: &Sources,
@@ -138,7 +138,7 @@ impl Check {
     ) -> Result<Option<Verdict>, CheckError> {
         match sources.identify(credential).await {
             Ok(None) => Ok(None),
-            Ok(Some(verified)) => self.bearer(question, rule, kind, &verified, reason_of(credential)).map(Some),
+            Ok(Some(verified)) => self.bearer(question, rule, kind, &verified, credential).map(Some),
             Err(BearerError::Refused { reason, .. }) => Ok(Some(bad_token(&reason))),
             Err(BearerError::NotAdmitted { user, reason, .. }) => {
                 Ok(Some(Verdict::Deny(Deny { user, reason, kind, rule: rule.name().to_owned() })))
@@ -153,7 +153,7 @@ impl Check {
         rule: &Rule,
         kind: Kind,
         verified: &Arc<Verified>,
-        reason: AllowReason,
+        credential: &Credential<'_>,
     ) -> Result<Verdict, CheckError> {
         let holder = Holder {
             identity: &verified.identity,
@@ -161,7 +161,9 @@ impl Check {
             signed_in_at: None,
             ends_at: verified.ends_at,
             revision: None,
+            by_authorization: !credential.is_by_front_proxy(),
         };
+        let reason = reason_of(credential);
         if let Err(deny) = admits(rule, kind, &holder) {
             return Ok(deny);
         }

@@ -324,7 +324,7 @@ pub enum Challenge {
     Forbidden,
 }
 
-/// Our cookies.
+/// Our cookies, and others that are no workload's to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieSettings {
     /// Their common name, without prefix.
@@ -333,6 +333,8 @@ pub struct CookieSettings {
     pub domain: Option<String>,
     /// Whether they are `Secure`: yes on https, no on plain http.
     pub secure: bool,
+    /// What the names of the others begin with, beside those of the proxy in front.
+    pub hide: Vec<String>,
 }
 
 /// The way out to the identity providers.

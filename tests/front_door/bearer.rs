@@ -208,6 +208,21 @@ async fn a_sessions_value_is_a_bearer_where_that_is_said() {
             assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("session_for_workload")), "{path}");
         }
     }
+    for hidden in [
+        format!("Bearer {value},Basic x"),
+        format!("Basic x, Bearer {value}"),
+        format!("Bearer {value},\u{e9}"),
+        format!("Bearer\t{value}"),
+        format!("token token=\"{value}\""),
+        value.clone(),
+    ] {
+        for path in ["/notebook/ann/nb/", "/dex/token"] {
+            let headers = [("accept", "*/*"), ("authorization", &*hidden)];
+            let answer = browser.check_with(Method::GET, path, &headers).await;
+            let told = (answer.status, answer.json()["error"].clone());
+            assert_eq!(told, (400, json!("session_for_workload")), "{path} {}", hidden.replace(&value, "…"));
+        }
+    }
     let last = if value.ends_with('A') { 'B' } else { 'A' };
     let forged = format!("{}{last}", &value[..value.len() - 1]);
     assert_eq!(ask(&script, "/", &forged).await.status, 401);

@@ -289,3 +289,59 @@ async fn cloudflares_service_tokens_are_users_too() {
     let nobody = say(&browser, name, &token(&|claims| claims["sub"] = json!(""))).await;
     assert_eq!(nobody.status, 401);
 }
+
+/// What a workload gets of the `Cookie` header.
+fn left_of_it(answer: &Answer) -> &str {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    if answer.removed().contains(&"cookie") { "" } else { answer.header("cookie") }
+}
+
+#[tokio::test]
+async fn what_the_proxy_knows_its_visitors_by_is_no_workloads_to_see() {
+    let cloudflare = "kind: cloudflare-access, issuer: 'https://team.cloudflareaccess.com/', audience: tag";
+    let house = behind(cloudflare).await;
+    let token = house.idp.access_token(|claims| {
+        claims["aud"] = json!(["tag"]);
+        claims["iss"] = json!("https://team.cloudflareaccess.com");
+    });
+    let cookies = format!("CF_Authorization={token}; theme=dark; CF_AppSession=n1; CF_Binding=x");
+    let visitor = [PAGE, ("cf-access-jwt-assertion", &*token), ("cookie", &*cookies), ("cf-access-token", "x")];
+    let browser = house.browser();
+    for path in ["/", "/notebook/ann/nb/", "/public/x", "/maybe/x", "/dex/auth", "/oauth2/userinfo"] {
+        // Twice: made the first time, at hand the second.
+        for _ in 0..2 {
+            let answer = browser.check_with(Method::GET, path, &visitor).await;
+            assert_eq!(left_of_it(&answer), "theme=dark", "{path}");
+            assert!(answer.removed().contains(&"cf-access-token"), "{path}");
+        }
+    }
+    let with_its_own = [visitor[0], visitor[1], ("authorization", "token abc")];
+    let answer = browser.check_with(Method::GET, "/notebook/ann/nb/", &with_its_own).await;
+    assert!(answer.status == 200 && !answer.removed().contains(&"authorization"), "that is the workload's");
+    let only_theirs = [PAGE, visitor[1], ("cookie", "CF_Authorization=x")];
+    let answer = browser.check_with(Method::GET, "/public/x", &only_theirs).await;
+    assert!(answer.removed().contains(&"cookie"), "nothing is left of it");
+    // Our own page still knows our own session.
+    let ann = house.signed_in().await;
+    let own = ann.check_with(Method::GET, "/oauth2/userinfo", &[PAGE, ("cookie", &cookies)]).await;
+    assert!(left_of_it(&own).contains("__Host-countersign=") && !left_of_it(&own).contains("CF_"), "{own:?}");
+}
+
+#[tokio::test]
+async fn each_proxy_has_cookies_of_its_own() {
+    let cookies = "AWSELBAuthSessionCookie-0=a; AWSELBAuthSessionCookie-1=b; GCP_IAAP_AUTH_TOKEN_1A=c; \
+                   __Host-GCP_IAP_AUTH_TOKEN_1A=d; GCP_IAP_UID=e; CF_Authorization=f; corp-0=g";
+    let on_public = async |house: &House| {
+        let answer = house.browser().check_with(Method::GET, "/public/x", &[PAGE, ("cookie", cookies)]).await;
+        left_of_it(&answer).to_owned()
+    };
+    let balancer = behind_a_balancer().await;
+    let google = "GCP_IAAP_AUTH_TOKEN_1A=c; __Host-GCP_IAP_AUTH_TOKEN_1A=d; GCP_IAP_UID=e";
+    assert_eq!(on_public(&balancer).await, format!("{google}; CF_Authorization=f; corp-0=g"));
+    let iap = behind("kind: google-iap, audience: /projects/1/global/backendServices/2").await;
+    let amazon = "AWSELBAuthSessionCookie-0=a; AWSELBAuthSessionCookie-1=b";
+    assert_eq!(on_public(&iap).await, format!("{amazon}; CF_Authorization=f; corp-0=g"));
+    // A load balancer's may be called otherwise.
+    let named = House::open_with(|settings| settings.cookie.hide = vec!["corp".to_owned()]).await;
+    assert_eq!(on_public(&named).await, format!("{amazon}; {google}; CF_Authorization=f"));
+}

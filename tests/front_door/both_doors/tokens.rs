@@ -112,7 +112,9 @@ async fn a_token_is_worth_the_same_at_both_doors() {
             }
             let kept = !said.headers.contains_key("authorization") && !said.removed.contains(&"authorization".into());
             if said.status == 200 && !target.starts_with("/oauth2/") {
-                let is_the_workloads = target.starts_with("/notebook/") || target.starts_with("/dex/");
+                // What says here who somebody is must not say so for the workload.
+                let decides = said.in_short() != "ann";
+                let is_the_workloads = target.starts_with("/dex/") || (target.starts_with("/notebook/") && !decides);
                 assert_eq!(kept, is_the_workloads, "{name}, {what}: {said:?}");
             }
             let token = value.split_once(' ').map_or(value, |(_, token)| token);
