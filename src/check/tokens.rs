@@ -73,12 +73,16 @@ impl Check {
                 // As a cookie it would be kept from the workload.
                 Ok(_) if for_workload => return Ok(Some(Verdict::Refuse(Refusal::SessionForWorkload))),
                 Ok(cookie) => {
-                    let Some(live) = self.sessions.find(&cookie).await? else {
+                    if let Some(live) = self.sessions.find(&cookie).await? {
+                        return self.somebody(question, rule, kind, &cookie, &live).map(Some);
+                    }
+                    if !sources.fall_back_on_the_cookie() {
                         return Ok(Some(bad_token("the session has ended")));
-                    };
-                    return self.somebody(question, rule, kind, &cookie, &live).map(Some);
+                    }
                 }
-                Err(_) if !in_authorization => return Ok(Some(bad_token("it is no session of ours"))),
+                Err(_) if !in_authorization && !sources.fall_back_on_the_cookie() => {
+                    return Ok(Some(bad_token("it is no session of ours")));
+                }
                 Err(_) => {}
             }
         }

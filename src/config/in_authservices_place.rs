@@ -6,7 +6,7 @@ use super::migrate::authservice::{AuthserviceContract, in_its_place};
 use super::problem::{ConfigErrors, Place, Problem, Report};
 use super::tree::Node;
 use super::variables::{self, Environment};
-use super::{Loaded, alone, judge};
+use super::{BearerSource, Loaded, alone, judge};
 
 /// What to do about a variable that cannot be honoured.
 const INSTEAD: &str = "Or write a configuration file: `countersign migrate authservice` drafts it.";
@@ -50,6 +50,11 @@ pub fn load_in_authservices_place(
     let root = Node::parse(&yaml, "", &|_| place.clone()).map_err(alone)?;
     let (_, mut loaded) = judge(root, &environment, report)?;
     loaded.settings.check_prefix.clear();
+    for source in &mut loaded.settings.bearer.sources {
+        if let BearerSource::Session(session) = source {
+            session.or_cookie = true;
+        }
+    }
     Ok(InAuthservicesPlace { loaded, contract })
 }
 

@@ -103,8 +103,11 @@ pub enum KubernetesVerify {
 /// Sessions as bearers.
 #[derive(Clone, Debug)]
 pub struct SessionBearerSettings {
-    /// Where the cookie's value is sent; in `authorization` it follows `Bearer `.
+    /// Where the cookie's value is sent; in `authorization` it follows `Bearer `, elsewhere it may.
     pub header: HeaderName,
+    /// Whether what is no live session counts as nothing at all, so that the cookie decides, instead of being refused.
+    /// That is authservice's way, and only done in its place.
+    pub or_cookie: bool,
 }
 
 /// A proxy in front of the gateway that signs who somebody is.

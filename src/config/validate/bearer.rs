@@ -270,7 +270,9 @@ fn session(
     at: &Spot<'_>,
     report: &mut Report,
 ) -> Option<SessionBearerSettings> {
-    let Some(text) = &raw.header else { return Some(SessionBearerSettings { header: AUTHORIZATION }) };
+    let Some(text) = &raw.header else {
+        return Some(SessionBearerSettings { header: AUTHORIZATION, or_cookie: false });
+    };
     let name = header::usable(text).map_err(|(what, instead)| report.refuse(at.problem(what, instead))).ok()?;
     let is_ours = name == token.header || headers.iter().any(|(other, _)| *other == name);
     if name != AUTHORIZATION && (is_ours || header::TAKEN.contains(&name.as_str())) {
@@ -278,7 +280,7 @@ fn session(
         report.refuse(at.problem(what, "Write `authorization`, or a name such as `x-auth-token`."));
         return None;
     }
-    Some(SessionBearerSettings { header: name })
+    Some(SessionBearerSettings { header: name, or_cookie: false })
 }
 
 fn id(text: Option<&str>, default: &str, at: &Spot<'_>, report: &mut Report) -> Option<ProviderId> {
