@@ -87,7 +87,8 @@ fn cache_for(variables: &mut Variables<'_>, draft: &mut Draft) -> Option<u64> {
     let minutes = variables.take("CACHE_EXPIRATION_MINUTES");
     if !variables.flag("CACHE_ENABLED", false) {
         if variables.take("CACHE_ENABLED").is_some() || minutes.is_some() {
-            draft.leave("CACHE_ENABLED", "it was off. What a review found is believed for a minute (`cache_for`)");
+            let why = "nothing was kept. What a review found is believed for a minute (`cache_for`)";
+            draft.leave("CACHE_ENABLED, CACHE_EXPIRATION_MINUTES", why);
         }
         return None;
     }

@@ -112,13 +112,13 @@ pub(super) fn headers(variables: &mut Variables<'_>, draft: &mut Draft) {
     let user = variables.take("USERID_HEADER").unwrap_or(USERID_HEADER);
     let groups = variables.take("GROUPS_HEADER").unwrap_or(GROUPS_HEADER);
     let mut headers = Block::default();
-    for (name, field) in [(user, "user"), (groups, "groups")] {
+    for (variable, name, field) in [("USERID_HEADER", user, "user"), ("GROUPS_HEADER", groups, "groups")] {
         // A header that we could not own must not make the whole file worthless.
         if name.contains('_') || http::HeaderName::try_from(name).is_err() {
             draft.leave_to_do(
-                format!("the header {name}"),
+                variable,
                 format!(
-                    "it carried the {field}. A name with `_` is read as one with `-` by many servers: take another"
+                    "{name} carried the {field}. A name with `_` is read as one with `-` by many servers: take another"
                 ),
             );
         } else {
