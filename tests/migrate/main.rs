@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use countersign::config::migrate::Migrated;
 use countersign::config::{self, InAuthservicesPlace, load_in_authservices_place, migrate};
 
 /// What stands in the settings as a secret, and must not come out again.
@@ -144,8 +145,8 @@ fn no_variable_is_dropped_in_silence() {
         let path = home.path().join("params.env");
         // What a pod has besides is no setting of authservice's.
         let lines = variables.iter().filter(|(name, _)| name != "KUBERNETES_SERVICE_HOST");
-        let lines: String = lines.map(|(name, value)| format!("{name}={value}\n")).collect();
-        std::fs::write(&path, lines).expect("a file");
+        let lines: Vec<String> = lines.map(|(name, value)| format!("{name}={value}")).collect();
+        std::fs::write(&path, lines.join("\n")).expect("a file");
         migrate::authservice(&[path], std::iter::empty(), None).expect("a draft").yaml
     };
     let plain = draft(with("UNSET", ""));
@@ -302,6 +303,142 @@ fn nothing_opens_by_being_misread() {
     }
     let hidden = drafted(&["--skip-auth-route=^/dex/,^/dex/keys", "--api-route=^/dex/api"]).yaml;
     assert_eq!(hidden.matches("  - path").count(), 1, "{hidden}");
+}
+
+/// The sources of a good draft, as it spells them without its comments, and what is left to do.
+fn bearers(migrated: &Migrated) -> (String, Vec<String>) {
+    is_good(&migrated.yaml).unwrap_or_else(|why| panic!("{why}\n{}", migrated.yaml));
+    let (_, rest) = migrated.yaml.split_once("\nbearer:\n").unwrap_or_default();
+    let lines = rest.lines().take_while(|line| line.starts_with(' ')).map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
+    (lines.join("; "), migrated.to_do.clone())
+}
+
+#[test]
+fn authservices_ways_in_become_sources() {
+    let drafted = |more: &[(&str, &str)]| {
+        let mut variables = AUTHSERVICE.to_vec();
+        variables.extend(more);
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        bearers(&migrate::authservice(&[], variables, None).expect("a draft"))
+    };
+    let usual = "istio-ingressgateway.istio-system.svc.cluster.local";
+    let cluster = format!("- kind: kubernetes; audiences: [{usual}]");
+    let algorithms = "algorithms: [RS256, ES256, PS256, EdDSA]";
+    let provider = |audiences: &str| {
+        format!("- kind: jwt; issuer: https://dex.example.com; audiences: [{audiences}]; {algorithms}")
+    };
+    let both = provider(&format!("{usual}, mesh"));
+    let session = "- kind: session";
+    let (off, idtoken_off) = (("KUBERNETES_AUTHN_ENABLED", "F"), ("IDTOKEN_AUTHN_ENABLED", "false"));
+    for (more, expected) in [
+        (&[][..], format!("{cluster}; {both}; {session}")),
+        (&[("CACHE_ENABLED", "true")], format!("{cluster}; cache_for: 5m; {both}; {session}")),
+        (
+            &[("CACHE_ENABLED", "1"), ("CACHE_EXPIRATION_MINUTES", "90")],
+            format!("{cluster}; cache_for: 60m; {both}; {session}"),
+        ),
+        (
+            &[("USERID_PREFIX", "corp:"), ("GROUPS_ALLOWLIST", "ml, data ops")],
+            format!(
+                "{cluster}; identity:; user:; prefix: 'corp:'; admit:; groups: [ml, 'data ops']; {both}; {session}"
+            ),
+        ),
+        (&[off], format!("{both}; {session}")),
+        (&[off, idtoken_off], format!("{}; {session}", provider(usual))),
+        (&[off, ("ACCESS_TOKEN_AUTHN_ENABLED", "false")], format!("{}; {session}", provider("mesh"))),
+        (&[off, idtoken_off, ("ACCESS_TOKEN_AUTHN_ENABLED", "0")], session.to_owned()),
+        (&[off, ("AUDIENCES", "a mesh,b")], format!("{}; {session}", provider("a, mesh, b"))),
+        (&[off, ("AUTH_HEADER", "X-Auth-Token")], format!("{both}; {session}; header: x-auth-token")),
+        (&[off, ("AUTH_HEADER", "authorization")], format!("{both}; {session}")),
+    ] {
+        assert_eq!(drafted(more), (expected, vec![]), "{more:?}");
+    }
+    for (more, expected, what) in [
+        (
+            &[off, ("ACCESS_TOKEN_AUTHN", "opaque")][..],
+            format!("{}; {session}", provider("mesh")),
+            "kind: introspection",
+        ),
+        (&[off, ("ID_TOKEN_HEADER", "X-Id-Token")], session.to_owned(), "ID_TOKEN_HEADER=Authorization"),
+        (&[off, ("AUTH_HEADER", "x_auth")], both.clone(), "one such as `x-auth-token`"),
+        (&[("USERID_CLAIM", "sub")], format!("{both}; {session}"), "{user: {prefix: 'pod:'}}"),
+    ] {
+        let (sources, to_do) = drafted(more);
+        assert_eq!(sources, expected, "{more:?}");
+        assert!(matches!(&to_do[..], [one] if one.contains(what)), "{more:?}: {to_do:?}");
+    }
+}
+
+#[test]
+fn oauth2_proxys_ways_in_become_sources() {
+    let drafted = |more: &[&str]| {
+        let flags: Vec<String> = [&SET_UP[..4], more].concat().iter().map(|flag| (*flag).to_owned()).collect();
+        let (sources, mut to_do) =
+            bearers(&migrate::oauth2_proxy(None, &[], std::iter::empty(), &flags, None).expect("a draft"));
+        to_do.retain(|what| !what.starts_with("session-store-type"));
+        (sources, to_do)
+    };
+    let own = |audiences: &str, algorithms: &str| {
+        format!("- kind: jwt; issuer: https://dex.example.com; audiences: [{audiences}]; algorithms: [{algorithms}]")
+    };
+    let all = "RS256, ES256, PS256, EdDSA";
+    let on = "--skip-jwt-bearer-tokens";
+    let cluster = "--extra-jwt-issuers=https://kubernetes.default.svc.cluster.local=a";
+    let pods = "- kind: kubernetes; audiences: [a]; verify: keys";
+    for (more, expected) in [
+        (&[][..], String::new()),
+        (&[cluster], String::new()),
+        (&["--skip-jwt-bearer-tokens=false", cluster], String::new()),
+        (&[on], own("mesh", all)),
+        (&[on, "--oidc-enabled-signing-alg=ES384"], own("mesh", "ES384")),
+        (
+            &[on, "--oidc-jwks-url=https://dex.example.com/keys"],
+            format!("{}; jwks_url: https://dex.example.com/keys", own("mesh", all)),
+        ),
+        (&[on, "--extra-jwt-issuers=https://dex.example.com=x=y"], own("mesh, x=y", all).replace("x=y", "'x=y'")),
+        (&[on, cluster], format!("{}; {pods}", own("mesh", all))),
+        (
+            &[on, "--extra-jwt-issuers=https://kubernetes.default.svc=a,https://kubernetes.default.svc=b"],
+            format!(
+                "{}; - kind: kubernetes; issuer: https://kubernetes.default.svc; audiences: [a, b]; verify: keys",
+                own("mesh", all)
+            ),
+        ),
+        (
+            // A cluster's domain is its own; the keys are the API server's, whatever the issuer is called.
+            &[on, "--extra-jwt-issuers=https://kubernetes.default.svc.corp.example=a"],
+            format!(
+                "{}; - kind: kubernetes; issuer: https://kubernetes.default.svc.corp.example; audiences: [a]; verify: keys",
+                own("mesh", all)
+            ),
+        ),
+        (
+            &[on, cluster, "--allowed-group=ml", "--email-domain=example.com"],
+            format!("{}; {pods}; identity:; admit:; groups: [ml]; email_domains: [example.com]", own("mesh", all)),
+        ),
+    ] {
+        assert_eq!(drafted(more), (expected, vec![]), "{more:?}");
+    }
+    for (more, expected, what) in [
+        (
+            &[on, "--oidc-extra-audience=sdk", cluster][..],
+            format!("{}; {}", own("mesh, sdk", all), pods.replace("[a]", "[a, sdk]")),
+            "among the `audiences`",
+        ),
+        (&[on, "--extra-jwt-issuers=https://b.example.com=a"], own("mesh", all), "issuer: https://b.example.com, aud"),
+        (&[on, "--extra-jwt-issuers=https://b.example.com"], own("mesh", all), "is no `ISSUER=AUDIENCE`"),
+        (
+            &[on, cluster, "--extra-jwt-issuers=https://kubernetes.default.svc=a"],
+            format!("{}; {pods}", own("mesh", all)),
+            "issuer: https://kubernetes.default.svc, aud",
+        ),
+        (&[on, cluster, "--oidc-email-claim=name"], own("mesh", all), "{user: {prefix: 'pod:'}}"),
+    ] {
+        let (sources, to_do) = drafted(more);
+        assert_eq!(sources, expected, "{more:?}");
+        assert!(matches!(&to_do[..], [one] if one.contains(what)), "{more:?}: {to_do:?}");
+    }
 }
 
 #[test]
