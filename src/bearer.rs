@@ -105,7 +105,7 @@ pub struct Sources {
     asked: Vec<Source>,
     front_proxy: Option<(HeaderName, Source)>,
     session_header: Option<HeaderName>,
-    session_or_cookie: bool,
+    session_as_authservice: bool,
     dispatch: Dispatch,
     known: Known,
     clock: Arc<dyn Clock>,
@@ -155,7 +155,7 @@ impl Sources {
             asked: Vec::new(),
             front_proxy: None,
             session_header: None,
-            session_or_cookie: false,
+            session_as_authservice: false,
             dispatch: Dispatch::default(),
             known: Known::new(),
             clock: Arc::clone(clock),
@@ -166,7 +166,7 @@ impl Sources {
             let source = match source {
                 BearerSource::Session(session) => {
                     made.session_header = Some(session.header.clone());
-                    made.session_or_cookie = session.or_cookie;
+                    made.session_as_authservice = session.as_authservice;
                     continue;
                 }
                 BearerSource::Jwt(jwt) => {
@@ -245,10 +245,10 @@ impl Sources {
         }
     }
 
-    /// Whether the cookie decides where what was sent as a session's value is no live session.
+    /// Whether sessions' values are treated as authservice's gateways expect it.
     #[must_use]
-    pub const fn fall_back_on_the_cookie(&self) -> bool {
-        self.session_or_cookie
+    pub const fn sessions_come_as_to_authservice(&self) -> bool {
+        self.session_as_authservice
     }
 
     /// Whether the values of sessions may be sent in `header`.

@@ -1,6 +1,7 @@
 //! Who a request says it is for, besides its cookie: a session's value or a token as a bearer, or what the proxy in front
 //! has signed. Where the client's `Authorization` belongs to the workload, it counts only if nothing else does.
 
+use std::convert::identity;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
@@ -63,6 +64,7 @@ impl Check {
         }
         let in_authorization = sources.sessions_come_in(&AUTHORIZATION);
         let for_workload = rule.keep_authorization && in_authorization;
+        let as_authservice = sources.sessions_come_as_to_authservice();
         let session = match sources.session_value(headers) {
             Ok(session) => session,
             Err(_) if for_workload => None,
@@ -74,13 +76,18 @@ impl Check {
                 Ok(_) if for_workload => return Ok(Some(Verdict::Refuse(Refusal::SessionForWorkload))),
                 Ok(cookie) => {
                     if let Some(live) = self.sessions.find(&cookie).await? {
-                        return self.somebody(question, rule, kind, &cookie, &live).map(Some);
+                        let pass = self.pass_of(rule, kind, &cookie, &live)?;
+                        let hidden = as_authservice && in_authorization;
+                        return Ok(Some(pass.map_or_else(identity, |pass| {
+                            let pass = if hidden { Arc::new(pass.without_authorization(&self.owned)) } else { pass };
+                            self.allow(question, pass, AllowReason::Session)
+                        })));
                     }
-                    if !sources.fall_back_on_the_cookie() {
+                    if !as_authservice {
                         return Ok(Some(bad_token("the session has ended")));
                     }
                 }
-                Err(_) if !in_authorization && !sources.fall_back_on_the_cookie() => {
+                Err(_) if !in_authorization && !as_authservice => {
                     return Ok(Some(bad_token("it is no session of ours")));
                 }
                 Err(_) => {}

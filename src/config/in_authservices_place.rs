@@ -50,9 +50,10 @@ pub fn load_in_authservices_place(
     let root = Node::parse(&yaml, "", &|_| place.clone()).map_err(alone)?;
     let (_, mut loaded) = judge(root, &environment, report)?;
     loaded.settings.check_prefix.clear();
+    loaded.settings.withheld.clone_from(&contract.former_headers);
     for source in &mut loaded.settings.bearer.sources {
         if let BearerSource::Session(session) = source {
-            session.or_cookie = true;
+            session.as_authservice = true;
         }
     }
     Ok(InAuthservicesPlace { loaded, contract })

@@ -65,6 +65,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         session,
         token,
         headers,
+        withheld: Vec::new(),
         rules,
         unauthenticated: unauthenticated(&raw.unauthenticated),
         cookie,

@@ -119,6 +119,7 @@ async fn any_path_is_a_check_and_leads_through_a_sign_in() {
     for name in ["kubeflow_userid", "cookie"] {
         assert!(allowed.removed().contains(&name), "{name}: {:?}", allowed.removed());
     }
+    assert!(allowed.removed().contains(&"auth-method"), "authservice set it: {:?}", allowed.removed());
     for method in [Method::POST, Method::PUT] {
         assert_eq!(browser.ask(method.clone(), "/a", &NOTHING).await.status, 200);
         assert_eq!(place.browser().ask(method, "/a", &NOTHING).await.status, 401);
@@ -222,6 +223,12 @@ async fn a_sessions_value_passes_as_a_bearer_and_what_is_none_leaves_it_to_the_c
         let bearer = format!("Bearer {value}");
         let answer = program.ask(Method::GET, "/pipeline/", &[(header, &bearer)]).await;
         assert_eq!((answer.status, answer.header("kubeflow-userid")), (200, "ann@example.com"), "{header}");
+        // Gateways of old pass on only `kubeflow-userid` of what we set, and the client's own `Authorization`.
+        let is_hidden = answer.removed().contains(&"authorization") && answer.header("authorization").is_empty();
+        assert_eq!(is_hidden, header == "authorization", "{:?}", answer.removed());
+        let replayed = format!("/?access_token={}", browser.ask(Method::GET, "/", &NOTHING).await.token());
+        let status = program.ask(Method::GET, &replayed, &[(header, &bearer)]).await.status;
+        assert_eq!(status, if is_hidden { 400 } else { 200 }, "the mesh would find that token, if no other");
         assert!(header == "authorization" || answer.removed().contains(&header), "it is no workload's to see");
         assert_eq!(program.ask(Method::GET, "/authservice/verify/x", &[(header, &bearer)]).await.status, 204);
         let bare = program.ask(Method::GET, "/", &[(header, &value)]).await.status;
@@ -343,6 +350,19 @@ async fn users_are_rewritten_as_they_were() {
     let headers = [("authorization", &*format!("Bearer {token}"))];
     let answer = place.browser().ask(Method::GET, "/", &headers).await;
     assert_eq!((answer.status, answer.header("kubeflow-userid")), (200, "corp:robot"));
+}
+
+/// What nobody sets any more no client may set.
+#[tokio::test]
+async fn headers_that_only_authservice_set_reach_no_workload() {
+    let place = Place::take(&[("AUTH_METHOD_HEADER", "X-Auth-Method"), ("USERID_TOKEN_HEADER", "X-Id-Token")]).await;
+    let ann = place.signed_in().await;
+    for path in ["/", "/dex/keys"] {
+        let answer = ann.ask(Method::GET, path, &[("x-auth-method", "cookie"), ("x-id-token", "evil")]).await;
+        for name in ["x-auth-method", "x_auth_method", "x-id-token"] {
+            assert!(answer.status == 200 && answer.removed().contains(&name), "{path}: {:?}", answer.removed());
+        }
+    }
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ pub struct AuthserviceContract {
     pub after_login: Option<AfterLogin>,
     /// Where a browser is sent that comes back with nothing: `HOMEPAGE_URL`.
     pub homepage: String,
+    /// What only authservice set, and workloads may believe.
+    pub former_headers: Vec<HeaderName>,
     /// Where the site listens.
     pub site: SocketAddr,
     /// What the paths of the site begin with: `/authservice/site`.

@@ -271,7 +271,7 @@ fn session(
     report: &mut Report,
 ) -> Option<SessionBearerSettings> {
     let Some(text) = &raw.header else {
-        return Some(SessionBearerSettings { header: AUTHORIZATION, or_cookie: false });
+        return Some(SessionBearerSettings { header: AUTHORIZATION, as_authservice: false });
     };
     let name = header::usable(text).map_err(|(what, instead)| report.refuse(at.problem(what, instead))).ok()?;
     let is_ours = name == token.header || headers.iter().any(|(other, _)| *other == name);
@@ -280,7 +280,7 @@ fn session(
         report.refuse(at.problem(what, "Write `authorization`, or a name such as `x-auth-token`."));
         return None;
     }
-    Some(SessionBearerSettings { header: name, or_cookie: false })
+    Some(SessionBearerSettings { header: name, as_authservice: false })
 }
 
 fn id(text: Option<&str>, default: &str, at: &Spot<'_>, report: &mut Report) -> Option<ProviderId> {

@@ -141,7 +141,14 @@ pub(super) fn headers(variables: &mut Variables<'_>, draft: &mut Draft) {
     if let Some(name) = variables.take("AUTH_METHOD_HEADER") {
         draft.leave(
             "AUTH_METHOD_HEADER",
-            format!("{name} told how somebody had signed in; the token's `idp` tells by whom"),
+            format!(
+                "{name} told whether somebody came with a cookie or a header; the token's `idp` tells by whom. {}",
+                if variables.in_its_place {
+                    "Nobody sets it, and what a client sends in it is removed"
+                } else {
+                    "Nobody sets it: have the gateway remove what a client sends in it, if a workload believes it"
+                }
+            ),
         );
     }
 }

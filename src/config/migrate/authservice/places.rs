@@ -43,9 +43,17 @@ pub(super) fn contract(variables: &mut Variables<'_>, draft: &mut Draft, prefix:
             .unwrap_or_else(|| format!("{prefix}/site/after_logout")),
         after_login: after_login.or_else(|| Some(AfterLogin { url: before_that?, with_next: false })),
         homepage: destination(variables, draft, "HOMEPAGE_URL").unwrap_or_else(|| format!("{prefix}/site/homepage")),
+        former_headers: former_headers(variables),
         site: SocketAddr::from((host(variables, draft), port(variables, draft, &["WEB_SERVER_PORT"], 8082))),
         site_prefix: format!("{prefix}/site"),
     }
+}
+
+fn former_headers(variables: &mut Variables<'_>) -> Vec<HeaderName> {
+    let names =
+        [Some(variables.take("AUTH_METHOD_HEADER").unwrap_or("Auth-Method")), variables.take("USERID_TOKEN_HEADER")];
+    let names = names.into_iter().flatten().filter_map(|name| HeaderName::try_from(name).ok());
+    names.filter(|name| !super::super::super::validate::is_taken(name)).collect()
 }
 
 /// Where browsers are sent: an address, or a path.
