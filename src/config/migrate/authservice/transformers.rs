@@ -41,9 +41,11 @@ struct Alternative {
 /// What stands before, for the quantifier that may follow.
 #[derive(Default, PartialEq, Eq)]
 enum Last {
-    /// Nothing that one could be for.
+    /// Nothing at all, or flags.
     #[default]
     Nothing,
+    /// Nothing that one could be for.
+    Closed,
     /// An `@`, which it may make optional.
     At,
     /// Anything else.
@@ -152,7 +154,11 @@ impl Pattern {
                 '(' => {
                     let opened = Opened::read(rest)?;
                     length = opened.text.len();
-                    alternative.open(opened.text)?;
+                    if opened.is_flag {
+                        alternative.flag(opened.text)?
+                    } else {
+                        alternative.open(opened.text)?
+                    }
                     pattern.groups += usize::from(opened.captures);
                     pattern.names.extend(opened.name.map(str::to_owned));
                     pattern.has_flags |= opened.is_flag;
@@ -193,15 +199,14 @@ impl Pattern {
 
 impl Alternative {
     fn start(&mut self) -> Option<()> {
-        // Behind a flag it is still the beginning.
-        let is_first = !self.starts && !self.ends && self.last == Last::Nothing && !self.text.ends_with('|');
+        let is_first = !self.starts && !self.ends && self.last == Last::Nothing;
         self.starts = is_first;
         is_first.then_some(())
     }
 
     fn end(&mut self) -> Option<()> {
         self.finish();
-        self.last = Last::Nothing;
+        self.last = Last::Closed;
         (!std::mem::replace(&mut self.ends, true)).then_some(())
     }
 
@@ -215,7 +220,17 @@ impl Alternative {
     /// What no quantifier can be for.
     fn open(&mut self, text: &str) -> Option<()> {
         self.atom(text, false)?;
-        self.last = Last::Nothing;
+        self.last = Last::Closed;
+        Some(())
+    }
+
+    /// Behind flags it is still the beginning, if it was before.
+    fn flag(&mut self, text: &str) -> Option<()> {
+        let is_first = self.last == Last::Nothing;
+        self.open(text)?;
+        if is_first {
+            self.last = Last::Nothing;
+        }
         Some(())
     }
 
@@ -225,7 +240,8 @@ impl Alternative {
             self.has_at = true;
         }
         // Two in a row are another language's.
-        (std::mem::take(&mut self.last) != Last::Nothing).then_some(())
+        let last = std::mem::replace(&mut self.last, Last::Closed);
+        matches!(last, Last::At | Last::Atom).then_some(())
     }
 
     fn finish(&mut self) {
