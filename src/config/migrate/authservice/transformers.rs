@@ -155,9 +155,9 @@ impl Pattern {
                     let opened = Opened::read(rest)?;
                     length = opened.text.len();
                     if opened.is_flag {
-                        alternative.flag(opened.text)?
+                        alternative.flag(opened.text)?;
                     } else {
-                        alternative.open(opened.text)?
+                        alternative.open(opened.text)?;
                     }
                     pattern.groups += usize::from(opened.captures);
                     pattern.names.extend(opened.name.map(str::to_owned));
