@@ -105,6 +105,7 @@ pub struct Sources {
     asked: Vec<Source>,
     front_proxy: Option<(HeaderName, Source)>,
     session_header: Option<HeaderName>,
+    session_as_authservice: bool,
     dispatch: Dispatch,
     known: Known,
     clock: Arc<dyn Clock>,
@@ -154,6 +155,7 @@ impl Sources {
             asked: Vec::new(),
             front_proxy: None,
             session_header: None,
+            session_as_authservice: false,
             dispatch: Dispatch::default(),
             known: Known::new(),
             clock: Arc::clone(clock),
@@ -164,6 +166,7 @@ impl Sources {
             let source = match source {
                 BearerSource::Session(session) => {
                     made.session_header = Some(session.header.clone());
+                    made.session_as_authservice = session.as_authservice;
                     continue;
                 }
                 BearerSource::Jwt(jwt) => {
@@ -235,8 +238,17 @@ impl Sources {
         match &self.session_header {
             None => Ok(None),
             Some(header) if header == AUTHORIZATION => credential::bearer(headers),
-            Some(header) => credential::only(headers, header),
+            // Whoever sends a header of its own for it mostly writes `Bearer ` there, too.
+            Some(header) => {
+                Ok(credential::only(headers, header)?.map(|value| credential::token_of(value).unwrap_or(value)))
+            }
         }
+    }
+
+    /// Whether sessions' values are treated as authservice's gateways expect it.
+    #[must_use]
+    pub const fn sessions_come_as_to_authservice(&self) -> bool {
+        self.session_as_authservice
     }
 
     /// Whether the values of sessions may be sent in `header`.

@@ -7,6 +7,7 @@ mod own_token;
 mod pass;
 mod tokens;
 
+use std::convert::identity;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -320,23 +321,34 @@ impl Check {
         cookie: &SessionCookie,
         live: &Arc<Live>,
     ) -> Result<Verdict, CheckError> {
+        let pass = self.pass_of(rule, kind, cookie, live)?;
+        Ok(pass.map_or_else(identity, |pass| self.allow(question, pass, AllowReason::Session)))
+    }
+
+    /// The pass of somebody who is signed in; or a denial.
+    fn pass_of(
+        &self,
+        rule: &Rule,
+        kind: Kind,
+        cookie: &SessionCookie,
+        live: &Arc<Live>,
+    ) -> Result<Result<Arc<Pass>, Verdict>, CheckError> {
         let now = self.clock.now();
         if live.session.renew_at <= now {
             self.renewals.hand_over(cookie, now);
         }
         let holder = Holder::from(&**live);
         if let Err(deny) = admits(rule, kind, &holder) {
-            return Ok(deny);
+            return Ok(Err(deny));
         }
         if let Some(pass) = self.passes.find(cookie.key, rule, live, now) {
-            return Ok(self.allow(question, pass, AllowReason::Session));
+            return Ok(Ok(pass));
         }
-        let pass = match self.make_pass(rule, kind, &holder)? {
-            Ok(pass) => pass,
-            Err(deny) => return Ok(deny),
-        };
-        self.passes.keep(cookie.key, rule, &pass);
-        Ok(self.allow(question, pass, AllowReason::Session))
+        let pass = self.make_pass(rule, kind, &holder)?;
+        if let Ok(pass) = &pass {
+            self.passes.keep(cookie.key, rule, pass);
+        }
+        Ok(pass)
     }
 
     /// A new pass; or a denial, if the user is too much for a token.

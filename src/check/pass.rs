@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 use thiserror::Error;
@@ -114,11 +115,26 @@ impl Pass {
         }
     }
 
+    /// The same with `Authorization` taken away, whatever was to stand there.
+    pub(super) fn without_authorization(&self, owned: &OwnedHeaders) -> Self {
+        let mut set = self.set.clone();
+        set.retain(|(name, _)| *name != AUTHORIZATION);
+        let unset = owned.unset(&set, false);
+        Self {
+            set,
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
+            sets_token: self.sets_token && owned.token != AUTHORIZATION,
+            ..self.clone()
+        }
+    }
+
     /// A pass for somebody whom a rule admits.
     pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, holder: &Holder<'_>) -> Result<Self, NoPass> {
         let mut set = owned.filled(holder.identity)?;
         let mut fresh_until = holder.ends_at;
-        let token_may_be_set = !(rule.keep_authorization && owned.token == http::header::AUTHORIZATION);
+        let token_may_be_set = !(rule.keep_authorization && owned.token == AUTHORIZATION);
         let sets_token = rule.mint_token && token_may_be_set;
         if sets_token {
             let Holder { sid, signed_in_at, ends_at, .. } = *holder;

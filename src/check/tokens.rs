@@ -1,6 +1,7 @@
 //! Who a request says it is for, besides its cookie: a session's value or a token as a bearer, or what the proxy in front
 //! has signed. Where the client's `Authorization` belongs to the workload, it counts only if nothing else does.
 
+use std::convert::identity;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
@@ -63,6 +64,7 @@ impl Check {
         }
         let in_authorization = sources.sessions_come_in(&AUTHORIZATION);
         let for_workload = rule.keep_authorization && in_authorization;
+        let as_authservice = sources.sessions_come_as_to_authservice();
         let session = match sources.session_value(headers) {
             Ok(session) => session,
             Err(_) if for_workload => None,
@@ -73,12 +75,21 @@ impl Check {
                 // As a cookie it would be kept from the workload.
                 Ok(_) if for_workload => return Ok(Some(Verdict::Refuse(Refusal::SessionForWorkload))),
                 Ok(cookie) => {
-                    let Some(live) = self.sessions.find(&cookie).await? else {
+                    if let Some(live) = self.sessions.find(&cookie).await? {
+                        let pass = self.pass_of(rule, kind, &cookie, &live)?;
+                        let hidden = as_authservice && in_authorization;
+                        return Ok(Some(pass.map_or_else(identity, |pass| {
+                            let pass = if hidden { Arc::new(pass.without_authorization(&self.owned)) } else { pass };
+                            self.allow(question, pass, AllowReason::Session)
+                        })));
+                    }
+                    if !as_authservice {
                         return Ok(Some(bad_token("the session has ended")));
-                    };
-                    return self.somebody(question, rule, kind, &cookie, &live).map(Some);
+                    }
                 }
-                Err(_) if !in_authorization => return Ok(Some(bad_token("it is no session of ours"))),
+                Err(_) if !in_authorization && !as_authservice => {
+                    return Ok(Some(bad_token("it is no session of ours")));
+                }
                 Err(_) => {}
             }
         }

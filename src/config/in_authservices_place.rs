@@ -6,7 +6,7 @@ use super::migrate::authservice::{AuthserviceContract, in_its_place};
 use super::problem::{ConfigErrors, Place, Problem, Report};
 use super::tree::Node;
 use super::variables::{self, Environment};
-use super::{Loaded, alone, judge};
+use super::{BearerSource, Loaded, alone, judge};
 
 /// What to do about a variable that cannot be honoured.
 const INSTEAD: &str = "Or write a configuration file: `countersign migrate authservice` drafts it.";
@@ -50,6 +50,12 @@ pub fn load_in_authservices_place(
     let root = Node::parse(&yaml, "", &|_| place.clone()).map_err(alone)?;
     let (_, mut loaded) = judge(root, &environment, report)?;
     loaded.settings.check_prefix.clear();
+    loaded.settings.withheld.clone_from(&contract.former_headers);
+    for source in &mut loaded.settings.bearer.sources {
+        if let BearerSource::Session(session) = source {
+            session.as_authservice = true;
+        }
+    }
     Ok(InAuthservicesPlace { loaded, contract })
 }
 

@@ -43,6 +43,9 @@ pub struct Settings {
     pub token: TokenSettings,
     /// The identity headers that an allow sets, in order.
     pub headers: Vec<(HeaderName, IdentityField)>,
+    /// Further headers in which workloads believe nobody but the gateway, and which none sets any more: what a client
+    /// sends in them is removed. Only in authservice's place there are some.
+    pub withheld: Vec<HeaderName>,
     /// The rules, first match wins.
     pub rules: Vec<RuleSettings>,
     /// What a request gets that nobody is signed in for.

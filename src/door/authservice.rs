@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,9 +14,10 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, LOCATION, SET_COOKI
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::pages::{self, Page, Pages};
-use crate::config::migrate::AuthserviceContract;
+use crate::config::migrate::{AfterLogin, AuthserviceContract};
 use crate::config::{ProviderSettings, Settings};
 use crate::cookie::CookieNames;
 use crate::entropy::Entropy;
@@ -56,8 +57,7 @@ impl AuthserviceDoor {
         let prefix = &settings.path_prefix;
         let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
         let pages = names.iter().map(|name| format!("{prefix}/{name}"));
-        let callbacks = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
-        let own = pages.chain(callbacks).chain([contract.logout.clone()]).collect();
+        let own = pages.chain(callbacks(settings)).chain([contract.logout.clone()]).collect();
         Self { own, verify: contract.verify.clone() }
     }
 
@@ -108,6 +108,15 @@ impl AuthserviceDoor {
     }
 }
 
+/// Where browsers come back from the provider, and go on to.
+struct Arrivals {
+    callbacks: Vec<String>,
+    /// The origin that people type.
+    here: String,
+    after_login: Option<AfterLogin>,
+    homepage: String,
+}
+
 /// Our pages and the sign-out, as answers that a gateway passes on: it takes 200 for an allow, and makes a blank 403 of
 /// 5xx.
 pub fn router(settings: &Settings, contract: AuthserviceContract, login: Login, browser: Router) -> Router {
@@ -117,17 +126,25 @@ pub fn router(settings: &Settings, contract: AuthserviceContract, login: Login, 
         session_header: contract.session_header,
         after: contract.after_logout,
     });
+    let arrivals = Arc::new(Arrivals {
+        callbacks: callbacks(settings).collect(),
+        here: settings.public_url.as_str().trim_end_matches('/').to_owned(),
+        after_login: contract.after_login,
+        homepage: contract.homepage,
+    });
     let log_out = get(log_out_by_link).post(log_out);
     let log_out = Router::new().route(&contract.logout, log_out).with_state(door);
-    browser.merge(log_out).layer(map_response(async |mut response: Response| {
-        let status = response.status();
-        if status == StatusCode::OK {
-            *response.status_mut() = StatusCode::NON_AUTHORITATIVE_INFORMATION;
-        } else if status.is_server_error() {
-            *response.status_mut() = StatusCode::FAILED_DEPENDENCY;
-        }
-        response
-    }))
+    browser.merge(log_out).layer(from_fn_with_state(arrivals, arrive)).layer(map_response(
+        async |mut response: Response| {
+            let status = response.status();
+            if status == StatusCode::OK {
+                *response.status_mut() = StatusCode::NON_AUTHORITATIVE_INFORMATION;
+            } else if status.is_server_error() {
+                *response.status_mut() = StatusCode::FAILED_DEPENDENCY;
+            }
+            response
+        },
+    ))
 }
 
 /// The site, on a port of its own, where no gateway asks: the pages before a sign-in and after a sign-out.
@@ -147,6 +164,33 @@ pub fn site(prefix: &str, start: String, home: String, pages: Arc<Pages>, entrop
                 after.0.render(StatusCode::OK, Page::SignedOut { home: &after.2 }, &pages::nonce(&*after.1))
             }),
         )
+}
+
+fn callbacks(settings: &Settings) -> impl Iterator<Item = String> {
+    let elsewhere = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
+    elsewhere.chain([format!("{}/callback", settings.path_prefix)])
+}
+
+/// Callbacks as authservice answered them: one that says nothing leads to the homepage, and where a predefined address is
+/// set everybody lands there.
+async fn arrive(State(arrivals): State<Arc<Arrivals>>, request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    if request.method() != Method::GET || !arrivals.callbacks.iter().any(|path| path == uri.path()) {
+        return next.run(request).await;
+    }
+    let mut parameters = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    // An error is told on a page, which says more.
+    if !parameters.any(|(name, _)| matches!(&*name, "code" | "error")) {
+        return (StatusCode::FOUND, [(LOCATION, arrivals.homepage.as_str()), (CACHE_CONTROL, "no-store")])
+            .into_response();
+    }
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::SEE_OTHER
+        && let Some(landing) = arrivals.landing(response.headers())
+    {
+        response.headers_mut().insert(LOCATION, landing);
+    }
+    response
 }
 
 /// `POST`, as Kubeflow's dashboard of old asks: the answer says where to go.
@@ -173,6 +217,26 @@ async fn log_out_by_link(State(door): State<Arc<LogOut>>, headers: HeaderMap) ->
     }
 }
 
+impl Arrivals {
+    /// The predefined address, and where the browser would have gone.
+    fn landing(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let AfterLogin { url, with_next } = self.after_login.as_ref()?;
+        if !with_next {
+            return HeaderValue::try_from(url).ok();
+        }
+        let wanted = headers.get(LOCATION)?.to_str().ok()?;
+        // authservice knew the path alone.
+        let wanted = wanted.strip_prefix(&self.here).filter(|path| path.starts_with('/')).unwrap_or(wanted);
+        let (rest, fragment) =
+            url.split_once('#').map_or((&**url, String::new()), |(rest, fragment)| (rest, format!("#{fragment}")));
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let others = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "next");
+        let query =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(others).append_pair("next", wanted).finish();
+        HeaderValue::try_from(format!("{address}?{query}{fragment}")).ok()
+    }
+}
+
 impl LogOut {
     /// Ends the session that comes as a bearer, or in the cookie: scripts cannot read ours, as the dashboard's read
     /// authservice's, and it does not travel with another site's form.
@@ -196,11 +260,13 @@ impl LogOut {
         }
     }
 
-    /// In `Authorization`, and whatever header takes its place, behind `Bearer `.
+    /// In `Authorization`, and whatever header takes its place, behind `Bearer ` or by itself.
     fn bearer<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         let value = headers.get(&self.session_header).or_else(|| headers.get(AUTHORIZATION))?.to_str().ok()?;
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        match value.trim().split_once(' ') {
+            Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
+            None => Some(value.trim()),
+        }
     }
 }
 

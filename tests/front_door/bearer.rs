@@ -250,6 +250,10 @@ async fn a_sessions_value_may_come_in_a_header_of_its_own() {
         let answer = script.check_with(Method::GET, "/", &[("accept", "*/*"), (name, value)]).await;
         assert_eq!(answer.status, 401, "{name}");
     }
+    // Whatever cookie there is: it was meant to say who it is.
+    let ann = house.signed_in().await;
+    let bad = ann.check_with(Method::GET, "/", &[("accept", "*/*"), ("x-auth-token", "mine")]).await;
+    assert_eq!((bad.status, bad.json()["error"].clone()), (401, json!("invalid_token")));
 }
 
 #[tokio::test]

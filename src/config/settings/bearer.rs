@@ -103,8 +103,12 @@ pub enum KubernetesVerify {
 /// Sessions as bearers.
 #[derive(Clone, Debug)]
 pub struct SessionBearerSettings {
-    /// Where the cookie's value is sent; in `authorization` it follows `Bearer `.
+    /// Where the cookie's value is sent; in `authorization` it follows `Bearer `, elsewhere it may.
     pub header: HeaderName,
+    /// Whether the gateway was set up for authservice, which is only so in its place. What is no live session then counts
+    /// as nothing at all, so that the cookie decides, instead of being refused; and as such gateways do not let us replace
+    /// `authorization`, the value is taken out of it, and no RC token put there.
+    pub as_authservice: bool,
 }
 
 /// A proxy in front of the gateway that signs who somebody is.

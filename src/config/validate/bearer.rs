@@ -317,7 +317,9 @@ fn session(
     at: &Spot<'_>,
     report: &mut Report,
 ) -> Option<SessionBearerSettings> {
-    let Some(text) = &raw.header else { return Some(SessionBearerSettings { header: AUTHORIZATION }) };
+    let Some(text) = &raw.header else {
+        return Some(SessionBearerSettings { header: AUTHORIZATION, as_authservice: false });
+    };
     let name = header::usable(text).map_err(|(what, instead)| report.refuse(at.problem(what, instead))).ok()?;
     let is_ours = name == token.header || headers.iter().any(|(other, _)| *other == name);
     if name != AUTHORIZATION && (is_ours || header::TAKEN.contains(&name.as_str())) {
@@ -325,7 +327,7 @@ fn session(
         report.refuse(at.problem(what, "Write `authorization`, or a name such as `x-auth-token`."));
         return None;
     }
-    Some(SessionBearerSettings { header: name })
+    Some(SessionBearerSettings { header: name, as_authservice: false })
 }
 
 fn id(text: Option<&str>, default: &str, at: &Spot<'_>, report: &mut Report) -> Option<ProviderId> {
