@@ -30,6 +30,8 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub struct AuthserviceDoor {
     own: Vec<String>,
     verify: String,
+    /// The headers that say who somebody is.
+    identity: Vec<HeaderName>,
 }
 
 /// What a request is.
@@ -58,7 +60,8 @@ impl AuthserviceDoor {
         let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
         let pages = names.iter().map(|name| format!("{prefix}/{name}"));
         let own = pages.chain(callbacks(settings)).chain([contract.logout.clone()]).collect();
-        Self { own, verify: contract.verify.clone() }
+        let identity = settings.headers.iter().map(|(name, _)| name.clone()).collect();
+        Self { own, verify: contract.verify.clone(), identity }
     }
 
     /// Tells what is asked. Our own paths are known to the letter; in every other spelling they are checks.
@@ -83,14 +86,21 @@ impl AuthserviceDoor {
         }
     }
 
-    /// What a check's answer says where nobody is to be sent anywhere: 204, 401 or 403.
+    /// What a check's answer says where nobody is to be sent anywhere: 204, 401 or 403. A gateway may pass it on to whoever
+    /// asked: it says who they are, and has nothing in it that is for workloads.
     #[must_use]
-    pub fn verified(mut answer: Response) -> Response {
+    pub fn verified(&self, mut answer: Response) -> Response {
         let status = match answer.status() {
             StatusCode::OK => StatusCode::NO_CONTENT,
             StatusCode::FOUND | StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
             _ => StatusCode::FORBIDDEN,
         };
+        if status == StatusCode::NO_CONTENT {
+            let all = std::mem::take(answer.headers_mut());
+            let identity = self.identity.iter().filter_map(|name| Some((name.clone(), all.get(name)?.clone())));
+            answer.headers_mut().extend(identity);
+            answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         answer.headers_mut().remove(LOCATION);
         *answer.status_mut() = status;
         answer

@@ -103,7 +103,7 @@ fn run(gateway: Gateway) {
 
 #[tokio::test]
 async fn any_path_is_a_check_and_leads_through_a_sign_in() {
-    let place = Place::take(&[]).await;
+    let place = Place::take(&[("GROUPS_HEADER", "kubeflow-groups")]).await;
     let browser = place.browser();
     let sent = browser.ask(Method::GET, "/pipeline/?ns=a", &NOTHING).await;
     assert_eq!((sent.status, sent.location()), (302, "/authservice/start?rd=/pipeline/%3Fns%3Da"));
@@ -130,6 +130,16 @@ async fn any_path_is_a_check_and_leads_through_a_sign_in() {
         let answer = place.browser().ask(Method::GET, path, &[("cookie", &cookie)]).await;
         assert_eq!((answer.status, answer.header("cookie")), (200, "theirs=1"), "{path}");
     }
+}
+
+#[tokio::test]
+async fn groups_are_told_only_where_the_filter_is_said_to_take_them_over() {
+    // Kubeflow's filters list `kubeflow-userid` alone: what they do not list stays as the client wrote it.
+    let place = Place::take(&[]).await;
+    let ann = place.signed_in().await;
+    let allowed = ann.ask(Method::GET, "/x", &[("kubeflow-groups", "admins")]).await;
+    assert_eq!((allowed.status, allowed.header("kubeflow-groups")), (200, ""));
+    assert!(allowed.removed().contains(&"kubeflow-groups"), "{:?}", allowed.removed());
 }
 
 #[tokio::test]
@@ -205,6 +215,10 @@ async fn verify_says_204_401_or_403_of_the_path_behind_it() {
         let answer = ann.ask(Method::GET, &verify(path), &[PAGE]).await;
         let user = if of_nobody == 204 { "" } else { "ann@example.com" };
         assert_eq!((answer.status, answer.header("kubeflow-userid")), (204, user), "{path}");
+        // Gateways hand all of it to the browser, where any script may read it.
+        for name in ["authorization", "cookie", "x-envoy-auth-headers-to-remove"] {
+            assert_eq!(answer.header(name), "", "{path}: {name}");
+        }
     }
     assert_eq!(ann.ask(Method::GET, &verify("/a/..%2f../dex/"), &NOTHING).await.status, 403, "two readings");
     // Its own prefix is open to everybody; whatever else looks so is no question about another path.

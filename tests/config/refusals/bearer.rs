@@ -457,7 +457,7 @@ fn what_sources_could_say_of_the_users_of_others_is_warned_of() {
         assert!(said.contains(&format!("   {what} providers and sources")), "{rest}: {said}");
     }
     let introspection = "bearer:\n  - {kind: introspection, introspection_url: https://x.example.com/i, client_id: c, \
-                         client_secret: s, identity: {user: {prefix: 'o:'}}}\n";
+                         client_secret: s, scopes: [mesh], identity: {user: {prefix: 'o:'}}}\n";
     assert!(said(introspection).contains("whoever runs `introspection` can give its users those of `staff`"));
     let proxy = "front_proxy: {kind: google-iap, audience: /projects/1/global/backendServices/2, identity: {user: {prefix: 'g:'}}}\n";
     assert!(said(proxy).starts_with("countersign.yaml:4:14: front_proxy\n"), "{}", said(proxy));
