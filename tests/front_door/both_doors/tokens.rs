@@ -20,7 +20,7 @@ const SOURCES: &str = "bearer:
   - {kind: jwt, issuer: ISSUER, audiences: [countersign], algorithms: [RS256, ES256], jwks_url: ISSUER/keys,
      identity: {user: {prefix: 'by-token:'}}}
   - {kind: kubernetes, audiences: [AUDIENCE], api_url: 'CLUSTER', ca_file: 'CA', token_file: 'TOKEN'}
-  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s,
+  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, audiences: ['*'],
      identity: {user: {prefix: 'opaque:'}}}
   - {kind: session}
 ";
