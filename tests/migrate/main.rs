@@ -117,7 +117,8 @@ fn deploykfs_oauth2_proxy() {
 }
 
 /// An authservice that somebody uses, in a pod.
-const AUTHSERVICE: [(&str, &str); 6] = [
+const AUTHSERVICE: [(&str, &str); 7] = [
+    ("GROUPS_HEADER", "kubeflow-groups"),
     ("OIDC_PROVIDER", "https://dex.example.com"),
     ("CLIENT_ID", "mesh"),
     ("CLIENT_SECRET", CANARY),
