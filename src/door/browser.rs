@@ -207,10 +207,11 @@ async fn callback_by_form(uri: Uri, RawForm(form): RawForm) -> Response {
 
 async fn ask_to_sign_out(State(door): Door, Extension(ids): Ids, headers: HeaderMap, uri: Uri) -> Response {
     let action = uri.path();
+    let sessions = format!("{}/sessions", door.prefix);
     match door.login.session(&headers).await {
         Ok(live) => {
             let user = live.as_ref().map(|live| live.session.identity.user.as_str());
-            door.page(StatusCode::OK, Page::SignOutQuestion { action, user, rd: None })
+            door.page(StatusCode::OK, Page::SignOutQuestion { action, user, rd: None, sessions: &sessions })
         }
         Err(error) => door.store_problem(&error, &ids, action),
     }

@@ -64,6 +64,8 @@ pub enum Page<'a> {
         user: Option<&'a str>,
         /// Where to go afterwards.
         rd: Option<&'a str>,
+        /// Where the other sessions are.
+        sessions: &'a str,
     },
     /// Where somebody is signed in.
     Sessions {
@@ -256,7 +258,9 @@ impl Page<'_> {
             }
             Page::FramedSignIn { href } | Page::SignIn { href } => context! { href => link(href) },
             Page::SignedOut { home } => context! { home => link(home) },
-            Page::SignOutQuestion { action, user, rd } => context! { action => link(action), user, rd, home => "/" },
+            Page::SignOutQuestion { action, user, rd, sessions } => {
+                context! { action => link(action), user, rd, sessions => link(sessions), home => "/" }
+            }
             Page::Sessions { action, user, this, others, more, sign_out_href, home } => {
                 let sessions: Vec<Value> = std::iter::once(this.variables(true))
                     .chain(others.iter().map(|other| other.variables(false)))
@@ -311,8 +315,8 @@ const SAMPLES: &[Page<'static>] = &[
     Page::FramedSignIn { href: "/oauth2/start" },
     Page::SignIn { href: "/oauth2/start?rd=%2F" },
     Page::SignedOut { home: "/" },
-    Page::SignOutQuestion { action: "/oauth2/sign_out", user: Some("ann"), rd: Some("/") },
-    Page::SignOutQuestion { action: "/oauth2/sign_out", user: None, rd: None },
+    Page::SignOutQuestion { action: "/oauth2/sign_out", user: Some("ann"), rd: Some("/"), sessions: "/" },
+    Page::SignOutQuestion { action: "/oauth2/sign_out", user: None, rd: None, sessions: "/" },
     Page::Sessions {
         action: "/oauth2/sessions",
         user: "ann",
