@@ -4,7 +4,9 @@
 mod directory;
 mod publication;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -13,7 +15,7 @@ use crate::audit::{self, KeyChange};
 use crate::clock::{Clock, UnixTime};
 use crate::jose::{JoseError, SigningKey};
 
-pub use directory::{Directory, init_directory};
+pub use directory::{Directory, add_to_directory, init_directory};
 pub use publication::Publication;
 
 /// The port: where signing keys are kept.
@@ -60,8 +62,17 @@ pub enum KeyringError {
         /// Which directory.
         path: String,
     },
+    /// A directory that somebody else fills is not there, or holds nothing.
+    #[error(
+        "signing keys: {path} holds none: make them by `countersign keys init --dir DIR`, and keep what is in DIR in the \
+         Secret that is mounted there; all replicas need the same"
+    )]
+    NoKeys {
+        /// Which directory.
+        path: String,
+    },
     /// No key's time has come.
-    #[error("signing keys: none of them may sign now")]
+    #[error("signing keys: none of them may sign now: look at `sign_from` and `retire_at` in their files")]
     NoneInForce,
     /// The library would not make or write one.
     #[error("signing keys: {0}")]
@@ -73,7 +84,13 @@ pub struct Keyring {
     store: Box<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     current: ArcSwap<InForce>,
+    /// Which keys are there, and from when on they may sign; those that were there at the start, as they say themselves.
+    known: Mutex<HashMap<String, UnixTime>>,
 }
+
+/// How long a key is published before it signs if its file says no later time: as long as verifiers need to fetch the
+/// keys again, istiod above all (20 minutes), and kubelets to bring the file to all replicas (2 minutes).
+const NOTICE: Duration = Duration::from_mins(30);
 
 struct InForce {
     signer: Arc<SigningKey>,
@@ -86,8 +103,10 @@ impl Keyring {
     /// # Errors
     /// If they cannot be read, or none may sign now.
     pub fn open(store: Box<dyn KeyStore>, clock: Arc<dyn Clock>) -> Result<Self, KeyringError> {
-        let current = ArcSwap::from_pointee(InForce::choose(store.load()?, clock.now())?);
-        Ok(Self { store, clock, current })
+        let keys = store.load()?;
+        let known = keys.iter().map(|key| (key.key.kid().to_owned(), key.sign_from)).collect();
+        let current = ArcSwap::from_pointee(InForce::choose(keys, clock.now())?);
+        Ok(Self { store, clock, current, known: Mutex::new(known) })
     }
 
     /// Reads the keys, and makes the first one if there is none.
@@ -120,15 +139,41 @@ impl Keyring {
     /// # Errors
     /// If the keys cannot be read, or none may sign now.
     pub fn reload(&self) -> Result<(), KeyringError> {
-        let next = InForce::choose(self.store.load()?, self.clock.now())?;
+        let now = self.clock.now();
+        let next = InForce::choose(self.with_notice(self.store.load()?, now), now)?;
         let before = self.current.load();
         if before.signer.kid() != next.signer.kid() {
-            audit::key_change(next.signer.kid(), KeyChange::Loaded);
+            tracing::info!(kid = next.signer.kid(), "another key signs from now on");
         }
         if before.signer.kid() != next.signer.kid() || before.publication != next.publication {
             self.current.store(Arc::new(next));
         }
         Ok(())
+    }
+
+    /// The keys, of which those that have come without notice sign later than they say; unless there is no other.
+    fn with_notice(&self, mut keys: Vec<ScheduledKey>, now: UnixTime) -> Vec<ScheduledKey> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|kid, _| keys.iter().any(|key| key.key.kid() == kid));
+        let others_sign = known.values().any(|sign_from| *sign_from <= now);
+        for key in &mut keys {
+            let kid = key.key.kid();
+            if !known.contains_key(kid) {
+                let unprepared = key.sign_from <= now && others_sign;
+                let sign_from = if unprepared { now.plus(NOTICE) } else { key.sign_from };
+                if unprepared {
+                    tracing::warn!(
+                        kid,
+                        from = sign_from.to_rfc3339(),
+                        "a signing key has come without notice: it is published now, and signs later than its file says"
+                    );
+                }
+                audit::key_change(kid, KeyChange::Loaded);
+                known.insert(kid.to_owned(), sign_from);
+            }
+            key.sign_from = known.get(kid).copied().unwrap_or(key.sign_from);
+        }
+        keys
     }
 }
 
@@ -202,6 +247,41 @@ mod tests {
         keyring.reload().unwrap();
         assert!(!published(&keyring).contains(old.key.kid()));
         assert_ne!(keyring.publication().etag(), first.etag());
+    }
+
+    #[test]
+    fn a_key_that_comes_without_notice_is_published_before_it_signs() {
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_000)));
+        let store = InMemory::default();
+        let (old, new) = (scheduled(0, None), scheduled(900, None));
+        store.add(&old).unwrap();
+        let keyring = Keyring::open(Box::new(store.clone()), clock.clone()).unwrap();
+        store.add(&new).unwrap();
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), old.key.kid());
+        assert!(String::from_utf8(keyring.publication().body().to_vec()).unwrap().contains(new.key.kid()));
+        clock.advance(Duration::from_secs(NOTICE.as_secs() - 1));
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), old.key.kid());
+        clock.advance(Duration::from_secs(1));
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), new.key.kid());
+    }
+
+    #[test]
+    fn a_key_that_takes_the_others_place_signs_at_once() {
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_000)));
+        let store = InMemory::default();
+        store.add(&scheduled(0, None)).unwrap();
+        let keyring = Keyring::open(Box::new(store.clone()), clock).unwrap();
+        let new = scheduled(900, None);
+        *store.0.lock().unwrap() = vec![new.clone()];
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), new.key.kid());
+        // What cannot be used changes nothing.
+        *store.0.lock().unwrap() = vec![scheduled(2_000, None)];
+        assert_eq!(keyring.reload(), Err(KeyringError::NoneInForce));
+        assert_eq!(keyring.signer().kid(), new.key.kid());
     }
 
     #[test]

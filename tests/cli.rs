@@ -114,3 +114,22 @@ fn authservices_variables_count_where_there_is_no_file() {
     assert_eq!(code, Some(2));
     assert!(complaints.contains("there is no variable DEX_SECRET") && !complaints.contains("AUTHZ"), "{complaints}");
 }
+
+#[test]
+fn keys_are_made_and_added() {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = home.path().join("keys");
+    let dir = dir.to_string_lossy();
+    let (code, _, complaints) = countersign(&["keys", "init", "--dir", &dir], &[]);
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    assert_eq!(countersign(&["keys", "init", "--dir", &dir], &[]).0, Some(1), "it overwrites nothing");
+    let (code, out, _) = countersign(&["keys", "add", "--dir", &dir, "--after", "2h"], &[]);
+    assert!(code == Some(0) && out.contains("the further key") && out.contains("which signs from 20"), "{out}");
+    assert_eq!(std::fs::read_dir(home.path().join("keys")).expect("a directory").count(), 2);
+
+    let (code, first, _) = countersign(&["session-keys", "init"], &[]);
+    assert!(code == Some(0) && first.len() == 49 && first.starts_with("csk1_"), "{code:?}");
+    let (code, further, _) = countersign(&["session-keys", "add"], &[]);
+    assert!(code == Some(0) && further[48..].starts_with(" from 20") && further.ends_with("Z\n"), "{code:?}");
+    assert_eq!(countersign(&["session-keys", "add", "--after", "soon"], &[]).0, Some(2));
+}
