@@ -22,5 +22,5 @@ pub use embedded::Embedded;
 pub use live::Live;
 pub use row::Session;
 pub use sessions::{NewSession, SessionCookie, SessionError, Sessions};
-pub use store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+pub use store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 pub use tags::Of;

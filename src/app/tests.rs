@@ -188,7 +188,14 @@ impl House {
 
     /// The cookie of a session that is in memory.
     async fn cookie(&self) -> String {
-        self.sessions.create(new_session()).await.unwrap().0
+        let value = self.sessions.create(new_session()).await.unwrap().0;
+        let cookie = self.sessions.prove(&value).unwrap();
+        // The gateway has only just begun: memory counts from when the store tells of changes.
+        while self.sessions.cached(cookie.key, UnixTime::from_secs(1_800_000_000)).is_none() {
+            self.sessions.find(&cookie).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        value
     }
 
     /// The cookie of a session that this gateway has not met yet: memory has lost it, as after a restart.

@@ -192,6 +192,10 @@ labels! {
         Remove = "remove",
         /// The sessions of somebody.
         Tagged = "tagged",
+        /// The right to renew a session.
+        Lease = "lease",
+        /// That right, given back.
+        Release = "release",
         /// To mark a login flow as used.
         Burn = "burn",
         /// To forget what is over.

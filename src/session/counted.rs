@@ -1,10 +1,11 @@
 //! A store whose requests are counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 use crate::metrics::{Metrics, StoreOperation, StoreOutcome};
 
@@ -57,6 +58,14 @@ impl<S: Store> Store for Counted<S> {
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.noted(StoreOperation::Burn, self.store.burn(flow, until).await)
+    }
+
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        self.noted(StoreOperation::Lease, self.store.lease(key, holder, span).await)
+    }
+
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        self.noted(StoreOperation::Release, self.store.release(key, holder).await)
     }
 
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {

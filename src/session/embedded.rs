@@ -2,6 +2,7 @@
 //! reading goes past it.
 
 mod file;
+mod leases;
 mod shelf;
 mod tables;
 mod writer;
@@ -14,10 +15,11 @@ use async_trait::async_trait;
 use redb::ReadableDatabase;
 use tokio::time::timeout;
 
+use self::leases::Leases;
 use self::shelf::Shelf;
 use self::tables::{Snapshot, Tables};
 use self::writer::Writer;
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 
 /// Sessions in one file, which no other process may have open.
@@ -25,6 +27,7 @@ use crate::clock::UnixTime;
 pub struct Embedded {
     shelf: Arc<Shelf>,
     writer: Writer,
+    leases: Leases,
 }
 
 /// How long a caller waits for the disk. Gateways give up after two seconds, a person who signs in does not.
@@ -46,7 +49,7 @@ impl Embedded {
         let shelf = Arc::new(shelf);
         let writer = Writer::start(Arc::clone(&shelf))
             .map_err(|error| StoreError::Unavailable { reason: format!("its thread cannot be started: {error}") })?;
-        Ok(Self { shelf, writer })
+        Ok(Self { shelf, writer, leases: Leases::default() })
     }
 
     async fn write<T: Send + 'static>(
@@ -105,6 +108,15 @@ impl Store for Embedded {
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.write(move |tables| tables.burn(flow, until)).await
+    }
+
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        Ok(self.leases.take(key, holder, span))
+    }
+
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        self.leases.give_back(key, holder);
+        Ok(())
     }
 
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {

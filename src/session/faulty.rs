@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, RwLock, RwLockWriteGuard};
 
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 
 pub(crate) struct Faulty {
@@ -81,6 +82,14 @@ impl Store for Faulty {
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.well()?;
         self.inner.burn(flow, until).await
+    }
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        self.well()?;
+        self.inner.lease(key, holder, span).await
+    }
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        self.well()?;
+        self.inner.release(key, holder).await
     }
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
         self.well()?;

@@ -24,7 +24,7 @@ use self::endings::Endings;
 use self::line::{Line, unavailable};
 use self::scripts::{END, Scripts};
 use self::servers::Servers;
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::{Clock, UnixTime};
 use crate::config::RedisSettings;
 
@@ -279,6 +279,24 @@ impl Store for Redis {
             .await
     }
 
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        let (script, span) = (&self.scripts.lease, u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                script.key(lease_key(key)).arg(&holder.0).arg(span).invoke_async(&mut link).await
+            })
+            .await
+    }
+
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        let script = &self.scripts.release;
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                script.key(lease_key(key)).arg(&holder.0).invoke_async(&mut link).await
+            })
+            .await
+    }
+
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
         let mut swept = 0;
         for list in 0..LISTS {
@@ -316,6 +334,10 @@ fn row_key(key: StoreKey) -> String {
 
 fn clock_key(key: StoreKey) -> String {
     format!("{PREFIX}i:{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
+}
+
+fn lease_key(key: StoreKey) -> String {
+    format!("{PREFIX}r:{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
 }
 
 fn tag_key(tag: Tag) -> String {

@@ -1,6 +1,7 @@
 //! The sessions, as everyone else uses them: proven by a cookie, found in memory or in the store, ended for good.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use super::endings::Endings;
 use super::live::Live;
 use super::reseals::Reseals;
 use super::row::{self, Session};
-use super::store::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, Told};
+use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, Told};
 use super::tags::{self, Of};
 use super::touches::Touches;
 use super::truth::{Since, Truth};
@@ -77,6 +78,8 @@ const CACHE_SESSIONS: usize = 16 * 1024;
 const PRECISION: Duration = Duration::from_mins(1);
 /// The answer must be out before the gateway gives up (2 s in our manifests).
 const FIND_DEADLINE: Duration = Duration::from_millis(1600);
+/// A replica that dies leaves what it was doing to others after that.
+const LEASE: Duration = Duration::from_secs(10);
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const FLUSHES_A_SWEEP: u32 = 12;
 
@@ -205,6 +208,41 @@ impl Sessions {
             }
             _ => Ok(Replaced::Superseded),
         }
+    }
+
+    /// Does something that only one replica may do with a session at a time; nothing, while another one is at it.
+    ///
+    /// # Errors
+    /// If the store does not say who is.
+    pub async fn alone<T>(&self, key: StoreKey, work: impl Future<Output = T>) -> Result<Option<T>, StoreError> {
+        let holder = Holder(random(&*self.entropy));
+        if !self.store.lease(key, holder, LEASE).await? {
+            return Ok(None);
+        }
+        let mut work = pin!(work);
+        let done = loop {
+            if let Ok(done) = timeout(LEASE / 4, &mut work).await {
+                break done;
+            }
+            match self.store.lease(key, holder, LEASE).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(?key, "another replica works on the same session"),
+                Err(error) => tracing::debug!(%error, "a lease could not be prolonged; it is tried again"),
+            }
+        };
+        if let Err(error) = self.store.release(key, holder).await {
+            tracing::debug!(%error, "a lease could not be given back; it ends with its time");
+        }
+        Ok(Some(done))
+    }
+
+    /// The session as the store has it now, whatever is in memory.
+    ///
+    /// # Errors
+    /// If the store does not answer in time.
+    pub async fn read(&self, cookie: &SessionCookie) -> Result<Option<Arc<Live>>, StoreError> {
+        let found = self.load(cookie.key, self.clock.now()).await?;
+        Ok(found.filter(|_| !self.endings.hold(cookie.key)))
     }
 
     /// Ends the session; whether there was one. From the moment this is called nobody finds it any more.

@@ -1,6 +1,7 @@
 //! The port: what a store of sessions must do. It sees sealed rows and times, never a session.
 
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -52,6 +53,19 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// If the store cannot be reached or written.
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError>;
+
+    /// Takes the right to renew a session, for so long; `false` while another holder has it. Who has it takes it again to
+    /// keep it.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written.
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError>;
+
+    /// Gives the right to renew a session back, if the holder still has it.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or written: it then ends with its time.
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError>;
 
     /// Takes out what is over at `now`; how many rows that were.
     ///
@@ -128,6 +142,10 @@ impl fmt::Debug for Tag {
         write!(f, "Tag({:02x}{:02x}…)", self.0[0], self.0[1])
     }
 }
+
+/// Who holds a right: a random name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder(pub [u8; 16]);
 
 /// A row that is to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,9 +2,10 @@
 //! makes a test of every one of them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use countersign::clock::UnixTime;
-use countersign::session::{NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
+use countersign::session::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
 use futures_util::future::join_all;
 
 /// One test for each case; `$open` gives a future of a new, empty store and of what must outlive it.
@@ -23,6 +24,8 @@ macro_rules! on_each_case {
             rows_are_found_by_their_tags
             what_is_over_or_removed_is_not_found_by_its_tag
             a_row_is_over_at_its_end_at_the_latest
+            a_session_is_renewed_by_one_at_a_time
+            of_many_who_want_to_renew_one_may
             sweeping_takes_what_is_over_and_nothing_else
             sweeping_goes_by_the_last_touch
             sweeping_takes_more_than_one_batch
@@ -147,6 +150,30 @@ pub(crate) async fn a_row_is_over_at_its_end_at_the_latest(store: Arc<dyn Store>
     store.create(key(1), new).await.expect("created");
     assert_eq!(store.load(key(1), at(50)).await, Ok(None));
     assert_eq!(found(&store, 1).await.until, at(50));
+}
+
+pub(crate) async fn a_session_is_renewed_by_one_at_a_time(store: Arc<dyn Store>) {
+    let (ann, bob) = (Holder([1; 16]), Holder([2; 16]));
+    let long = Duration::from_mins(1);
+    assert_eq!(store.lease(key(1), ann, long).await, Ok(true));
+    assert_eq!(store.lease(key(1), bob, long).await, Ok(false));
+    assert_eq!(store.lease(key(1), ann, long).await, Ok(true), "who has it keeps it");
+    assert_eq!(store.lease(key(2), bob, long).await, Ok(true), "another session");
+    store.release(key(1), bob).await.expect("no matter");
+    assert_eq!(store.lease(key(1), bob, long).await, Ok(false), "nobody gives back what others have");
+    store.release(key(1), ann).await.expect("given back");
+    assert_eq!(store.lease(key(1), bob, Duration::from_millis(1)).await, Ok(true));
+    while store.lease(key(1), ann, long).await == Ok(false) {
+        // It ends with its time.
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(store.count().await, Ok(0), "a right is no session");
+}
+
+pub(crate) async fn of_many_who_want_to_renew_one_may(store: Arc<dyn Store>) {
+    let tries = join_all((0..32_u8).map(|n| store.lease(key(1), Holder([n; 16]), Duration::from_mins(1)))).await;
+    assert_eq!(tries.iter().filter(|may| **may == Ok(true)).count(), 1);
+    assert_eq!(tries.iter().filter(|may| **may == Ok(false)).count(), 31);
 }
 
 pub(crate) async fn sweeping_takes_what_is_over_and_nothing_else(store: Arc<dyn Store>) {

@@ -15,6 +15,10 @@ pub(super) struct Scripts {
     pub(super) sweep: Script,
     /// tag; when the session ends, store key, the tag's life in ms.
     pub(super) tag: Script,
+    /// lease; holder, its life in ms. Whether it is the holder's.
+    pub(super) lease: Script,
+    /// lease; holder.
+    pub(super) release: Script,
 }
 
 /// row, clock; life of what stays in ms. Whether there was a row. What stays keeps it from coming back.
@@ -57,6 +61,16 @@ redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1";
 
+const LEASE: &str = "
+local holder = redis.call('GET', KEYS[1])
+if holder and holder ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1";
+
+const RELEASE: &str = "
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+return 1";
+
 impl Scripts {
     pub(super) fn new() -> Self {
         Self {
@@ -65,6 +79,8 @@ impl Scripts {
             touch: Script::new(TOUCH),
             sweep: Script::new(SWEEP),
             tag: Script::new(TAG),
+            lease: Script::new(LEASE),
+            release: Script::new(RELEASE),
         }
     }
 }
