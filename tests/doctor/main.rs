@@ -209,7 +209,11 @@ const FAULTS: &[Fault] = &[
         planted: &[("common_http_protocol_options: {max_stream_duration: 3600s}", "merge_slashes: true")],
         says: "a sign-out",
     },
-    Fault { code: "replicas-embedded-store", planted: &[("replicas: 1", "replicas: 2")], says: "replicas: 1, or session.store: redis" },
+    Fault {
+        code: "replicas-embedded-store",
+        planted: &[("replicas: 1", "replicas: 2")],
+        says: "replicas: 1, or session.store: redis",
+    },
     Fault {
         code: "data-not-kept",
         planted: &[("{name: data, mountPath: /var/lib/countersign}", "{name: data, mountPath: /tmp}")],

@@ -2,7 +2,9 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
+mod acl;
 mod faults;
+mod keys;
 #[path = "../rig/part.rs"]
 #[expect(dead_code, reason = "the rig uses all of it")]
 mod part;
