@@ -133,3 +133,37 @@ fn keys_are_made_and_added() {
     assert!(code == Some(0) && further[48..].starts_with(" from 20") && further.ends_with("Z\n"), "{code:?}");
     assert_eq!(countersign(&["session-keys", "add", "--after", "soon"], &[]).0, Some(2));
 }
+
+/// Each replica of a shared store needs the keys of all: without them it serves nothing, and says what to make. Nobody has
+/// to ask Redis for that.
+#[test]
+fn a_replica_without_the_shared_keys_refuses_to_start() {
+    let home = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| home.path().join(name).display().to_string();
+    let text = format!(
+        "{GOOD}listen: {{main: '127.0.0.1:0', admin: '127.0.0.1:0'}}\nsession: {{store: redis, redis: {{urls: \
+         [redis://127.0.0.1:9]}}, keys: {{dir: {}}}}}\ntoken: {{keys: {{dir: {}}}}}\n",
+        at("session-keys"),
+        at("keys")
+    );
+    let (_home, path) = file(&text);
+    let serve = || countersign(&["serve", "--config", &path.to_string_lossy()], &[("DEX_SECRET", "x")]);
+
+    let (code, _, complaints) = serve();
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains(&at("session-keys")), "{complaints}");
+    assert!(complaints.contains("countersign session-keys init") && complaints.contains("Secret"), "{complaints}");
+
+    let (_, key, _) = countersign(&["session-keys", "init"], &[]);
+    std::fs::create_dir(at("session-keys")).expect("a directory");
+    private(&at("session-keys/first"), &key);
+    let (code, _, complaints) = serve();
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("countersign keys init") && complaints.contains(&at("keys")), "{complaints}");
+}
+
+fn private(path: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).expect("a file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+}

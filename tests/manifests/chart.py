@@ -758,7 +758,7 @@ def ask_countersign(values, directory, *question):
     """Asks Countersign about the rendered configuration, with the files that it names under `directory`."""
     main = next(one for one in of_kind(values, "ConfigMap") if "countersign.yaml" in one["data"])
     written = main["data"]["countersign.yaml"]
-    for file in files_of(yaml.safe_load(written)):
+    for file in dict.fromkeys(files_of(yaml.safe_load(written))):
         place = directory / file.lstrip("/")
         if file.endswith("keys"):
             place.mkdir(parents=True)
