@@ -104,7 +104,8 @@ impl Gateway {
             .expect("it starts");
         let lines = BufReader::new(process.stdout.take().expect("its output")).lines();
         let mut gateway = Self { process, lines, main: String::new(), _home: home };
-        gateway.main = gateway.says("serving")["main"].as_str().expect("an address").to_owned();
+        let serving = gateway.says("serving");
+        serving["main"].as_str().expect("an address").clone_into(&mut gateway.main);
         gateway
     }
 

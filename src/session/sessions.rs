@@ -304,7 +304,8 @@ impl Sessions {
     pub async fn reseal(&self) {
         for key in self.reseals.take() {
             if let Err(error) = self.reseal_one(key).await {
-                tracing::warn!(%error, "a row could not be sealed with the newest key; it is tried again when it is used");
+                tracing::warn!(%error, "rows could not be sealed with the newest key; it is tried again when they are used");
+                return;
             }
         }
     }
