@@ -84,9 +84,12 @@ pub struct Keyring {
     store: Box<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     current: ArcSwap<InForce>,
-    /// Which keys are there, and from when on they may sign; those that were there at the start, as they say themselves.
-    known: Mutex<HashMap<String, UnixTime>>,
+    /// Which keys there are, and when each was first seen; never, for those that were there at the start.
+    seen: Mutex<Seen>,
 }
+
+/// Keys by their ids.
+type Seen = HashMap<String, Option<UnixTime>>;
 
 /// How long a key is published before it signs if its file says no later time: as long as verifiers need to fetch the
 /// keys again, istiod above all (20 minutes), and kubelets to bring the file to all replicas (2 minutes).
@@ -104,9 +107,9 @@ impl Keyring {
     /// If they cannot be read, or none may sign now.
     pub fn open(store: Box<dyn KeyStore>, clock: Arc<dyn Clock>) -> Result<Self, KeyringError> {
         let keys = store.load()?;
-        let known = keys.iter().map(|key| (key.key.kid().to_owned(), key.sign_from)).collect();
-        let current = ArcSwap::from_pointee(InForce::choose(keys, clock.now())?);
-        Ok(Self { store, clock, current, known: Mutex::new(known) })
+        let seen = keys.iter().map(|key| (key.key.kid().to_owned(), None)).collect();
+        let current = ArcSwap::from_pointee(InForce::choose(keys, &seen, clock.now())?);
+        Ok(Self { store, clock, current, seen: Mutex::new(seen) })
     }
 
     /// Reads the keys, and makes the first one if there is none.
@@ -140,40 +143,35 @@ impl Keyring {
     /// If the keys cannot be read, or none may sign now.
     pub fn reload(&self) -> Result<(), KeyringError> {
         let now = self.clock.now();
-        let next = InForce::choose(self.with_notice(self.store.load()?, now), now)?;
-        let before = self.current.load();
-        if before.signer.kid() != next.signer.kid() {
-            tracing::info!(kid = next.signer.kid(), "another key signs from now on");
-        }
+        let keys = self.store.load()?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let sight = |key: &ScheduledKey| {
+            let kid = key.key.kid().to_owned();
+            let first = seen.get(&kid).copied().unwrap_or(Some(now));
+            (kid, first)
+        };
+        let seen_now: Seen = keys.iter().map(sight).collect();
+        let next = InForce::choose(keys, &seen_now, now)?;
+        let before = self.current.load_full();
         if before.signer.kid() != next.signer.kid() || before.publication != next.publication {
             self.current.store(Arc::new(next));
         }
+        tell(&before, &self.current.load(), &seen, &seen_now);
+        *seen = seen_now;
         Ok(())
     }
+}
 
-    /// The keys, of which those that have come without notice sign later than they say; unless there is no other.
-    fn with_notice(&self, mut keys: Vec<ScheduledKey>, now: UnixTime) -> Vec<ScheduledKey> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|kid, _| keys.iter().any(|key| key.key.kid() == kid));
-        let others_sign = known.values().any(|sign_from| *sign_from <= now);
-        for key in &mut keys {
-            let kid = key.key.kid();
-            if !known.contains_key(kid) {
-                let unprepared = key.sign_from <= now && others_sign;
-                let sign_from = if unprepared { now.plus(NOTICE) } else { key.sign_from };
-                if unprepared {
-                    tracing::warn!(
-                        kid,
-                        from = sign_from.to_rfc3339(),
-                        "a signing key has come without notice: it is published now, and signs later than its file says"
-                    );
-                }
-                audit::key_change(kid, KeyChange::Loaded);
-                known.insert(kid.to_owned(), sign_from);
-            }
-            key.sign_from = known.get(kid).copied().unwrap_or(key.sign_from);
-        }
-        keys
+/// Says what has changed, once it has.
+fn tell(before: &InForce, after: &InForce, seen: &Seen, seen_now: &Seen) {
+    for came in seen_now.keys().filter(|kid| !seen.contains_key(*kid)) {
+        audit::key_change(came, KeyChange::Loaded);
+    }
+    for gone in seen.keys().filter(|kid| !seen_now.contains_key(*kid)) {
+        audit::key_change(gone, KeyChange::Retired);
+    }
+    if before.signer.kid() != after.signer.kid() {
+        tracing::info!(kid = after.signer.kid(), "another key signs from now on");
     }
 }
 
@@ -184,12 +182,20 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl InForce {
-    fn choose(keys: Vec<ScheduledKey>, now: UnixTime) -> Result<Self, KeyringError> {
+    /// Of the keys that have begun, the one that began last signs. Who has come without notice begins later than their file
+    /// says, unless there is no other.
+    fn choose(keys: Vec<ScheduledKey>, seen: &Seen, now: UnixTime) -> Result<Self, KeyringError> {
         let alive: Vec<ScheduledKey> =
             keys.into_iter().filter(|key| key.retire_at.is_none_or(|end| now < end)).collect();
-        let begun = alive.iter().filter(|key| key.sign_from <= now);
-        let signer =
-            begun.max_by_key(|key| (key.sign_from, key.key.kid().to_owned())).ok_or(KeyringError::NoneInForce)?;
+        let with_notice = |key: &ScheduledKey| match seen.get(key.key.kid()) {
+            Some(Some(seen)) if key.sign_from <= *seen => seen.plus(NOTICE),
+            _ => key.sign_from,
+        };
+        let latest = |begins: &dyn Fn(&ScheduledKey) -> UnixTime| {
+            let begun = alive.iter().filter(|key| begins(key) <= now);
+            begun.max_by_key(|key| (begins(key), key.key.kid().to_owned()))
+        };
+        let signer = latest(&with_notice).or_else(|| latest(&|key| key.sign_from)).ok_or(KeyringError::NoneInForce)?;
         let publication = Publication::of(alive.iter().map(|key| key.key.public_jwk()));
         Ok(Self { signer: Arc::clone(&signer.key), publication: Arc::new(publication) })
     }
@@ -275,6 +281,9 @@ mod tests {
         store.add(&scheduled(0, None)).unwrap();
         let keyring = Keyring::open(Box::new(store.clone()), clock).unwrap();
         let new = scheduled(900, None);
+        store.add(&new).unwrap();
+        keyring.reload().unwrap();
+        assert_ne!(keyring.signer().kid(), new.key.kid(), "it has come without notice");
         *store.0.lock().unwrap() = vec![new.clone()];
         keyring.reload().unwrap();
         assert_eq!(keyring.signer().kid(), new.key.kid());

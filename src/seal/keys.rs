@@ -82,6 +82,7 @@ impl SessionKeys {
         if before.0.iter().map(|key| key.id).eq(next.0.iter().map(|key| key.id)) {
             return false;
         }
+        self.0.store(Arc::clone(&next));
         for came in next.0.iter().filter(|key| before.find(key.id).is_none()) {
             audit::key_change(&came.name(), KeyChange::Loaded);
         }
@@ -91,7 +92,6 @@ impl SessionKeys {
         if before.newest().id != next.newest().id {
             tracing::info!(kid = next.newest().name(), "another session key makes cookies and rows from now on");
         }
-        self.0.store(next);
         true
     }
 
