@@ -1,7 +1,6 @@
 //! Identities without a browser: bearer tokens of configured sources, and the signed header of a proxy in front of the
 //! gateway. Each token is shown to the one source that it is for, or to none. It knows neither sessions nor rules' paths.
 
-mod allowance;
 mod credential;
 mod front_proxy;
 mod introspection;
@@ -25,7 +24,7 @@ use crate::audit;
 use crate::clock::{Clock, UnixTime};
 use crate::config::{Admit, BearerSettings, BearerSource, IdentitySettings};
 use crate::identity::{Identity, ProviderId, UserId};
-use crate::idp::Outbound;
+use crate::idp::{Outbound, Standing};
 use crate::metrics::Metrics;
 use crate::rules::admitted;
 
@@ -106,6 +105,7 @@ pub struct Sources {
     asked: Vec<Source>,
     front_proxy: Option<(HeaderName, Source)>,
     session_header: Option<HeaderName>,
+    session_as_authservice: bool,
     dispatch: Dispatch,
     known: Known,
     clock: Arc<dyn Clock>,
@@ -155,6 +155,7 @@ impl Sources {
             asked: Vec::new(),
             front_proxy: None,
             session_header: None,
+            session_as_authservice: false,
             dispatch: Dispatch::default(),
             known: Known::new(),
             clock: Arc::clone(clock),
@@ -165,6 +166,7 @@ impl Sources {
             let source = match source {
                 BearerSource::Session(session) => {
                     made.session_header = Some(session.header.clone());
+                    made.session_as_authservice = session.as_authservice;
                     continue;
                 }
                 BearerSource::Jwt(jwt) => {
@@ -236,8 +238,17 @@ impl Sources {
         match &self.session_header {
             None => Ok(None),
             Some(header) if header == AUTHORIZATION => credential::bearer(headers),
-            Some(header) => credential::only(headers, header),
+            // Whoever sends a header of its own for it mostly writes `Bearer ` there, too.
+            Some(header) => {
+                Ok(credential::only(headers, header)?.map(|value| credential::token_of(value).unwrap_or(value)))
+            }
         }
+    }
+
+    /// Whether sessions' values are treated as authservice's gateways expect it.
+    #[must_use]
+    pub const fn sessions_come_as_to_authservice(&self) -> bool {
+        self.session_as_authservice
     }
 
     /// Whether the values of sessions may be sent in `header`.
@@ -246,12 +257,11 @@ impl Sources {
         self.session_header.as_ref() == Some(header)
     }
 
-    /// Whatever in `Authorization` may be the value of a session, where it may be sent there, however often.
+    /// Whatever in `Authorization` may be the value of a session, where it may be sent there: wherever it stands. Gateways
+    /// join several headers by commas, and what else is in one, readable or not, hides it from no workload.
     pub fn session_values_in_authorization<'h>(&self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         let values = headers.get_all(AUTHORIZATION).iter().filter(|_| self.sessions_come_in(&AUTHORIZATION));
-        // Over gRPC a gateway may have joined several by commas, which no token holds.
-        let apart = values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
-        apart.filter_map(|value| credential::token_of(value.trim()))
+        values.flat_map(|value| words(value.as_bytes()))
     }
 
     /// Who it is, if that was found lately: no I/O.
@@ -304,12 +314,12 @@ impl Sources {
         if let Some(error) = self.known.error(&fingerprint, now) {
             return Err(error);
         }
-        match source.ask(credential, self.known.count(), now).await {
+        let standing = self.known.standing(&fingerprint);
+        match source.ask(credential, standing, self.known.count(), now).await {
             Ok(verified) => {
                 audit::bearer(&verified.identity, &verified.sid);
                 let verified = Arc::new(verified);
-                // It may be too large to be kept.
-                let _ = vacancy.insert(Arc::clone(&verified));
+                self.known.keep(vacancy, fingerprint, &verified);
                 Ok(verified)
             }
             Err(error) => {
@@ -326,12 +336,18 @@ impl Source {
         Self { id: id.clone(), admit: identity.admit.clone(), cache_for, kind }
     }
 
-    async fn ask(&self, credential: &Credential<'_>, finding: u64, now: UnixTime) -> Result<Verified, BearerError> {
+    async fn ask(
+        &self,
+        credential: &Credential<'_>,
+        standing: Standing,
+        finding: u64,
+        now: UnixTime,
+    ) -> Result<Verified, BearerError> {
         let token = credential.token;
         let found = match &self.kind {
             Kind::Jwt(jwt) => jwt.verify(token).await,
-            Kind::Introspection(introspection) => introspection.verify(token).await,
-            Kind::Kubernetes(kubernetes) => kubernetes.verify(token).await,
+            Kind::Introspection(introspection) => introspection.verify(token, standing).await,
+            Kind::Kubernetes(kubernetes) => kubernetes.verify(token, standing).await,
             Kind::FrontProxy(proxy) => proxy.verify(token).await,
         };
         let Vouched { identity, ends_at } = found.map_err(|doubt| self.error(doubt))?;
@@ -389,6 +405,12 @@ impl Verified {
     fn is_believed(&self, now: UnixTime) -> bool {
         now < self.believed_until
     }
+}
+
+/// Whatever could be a token (`b64token` of RFC 6750 section 2.1) to somebody who cuts it out of what surrounds it.
+fn words(value: &[u8]) -> impl Iterator<Item = &str> {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte);
+    value.split(move |byte| !is_part(byte)).filter_map(|word| std::str::from_utf8(word).ok())
 }
 
 impl std::fmt::Debug for Sources {

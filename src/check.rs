@@ -7,6 +7,7 @@ mod own_token;
 mod pass;
 mod tokens;
 
+use std::convert::identity;
 use std::sync::Arc;
 
 use http::{HeaderMap, Method};
@@ -15,7 +16,7 @@ use thiserror::Error;
 use crate::bearer::{BearerError, Sources};
 use crate::clock::Clock;
 use crate::config::{Access, Challenge, Settings};
-use crate::cookie::{CookieNames, Upstream};
+use crate::cookie::{CookieNames, SecretCookies, Upstream};
 use crate::identity::UserId;
 use crate::mint::{Mint, MintError};
 use crate::refresh::Renewals;
@@ -27,6 +28,7 @@ pub use own_paths::OwnPaths;
 pub use pass::{Pass, Whom};
 
 use headers::OwnedHeaders;
+use own_paths::OwnPath;
 use own_token::OwnTokens;
 use pass::{Holder, NoPass, Passes};
 use tokens::AtOnce;
@@ -166,6 +168,7 @@ pub struct Check {
     rules: Rules,
     own_paths: OwnPaths,
     cookies: CookieNames,
+    secret_cookies: SecretCookies,
     sessions: Arc<Sessions>,
     mint: Mint,
     passes: Passes,
@@ -195,10 +198,14 @@ impl Check {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let owned = OwnedHeaders::new(settings);
+        let cookies = CookieNames::new(&settings.cookie);
+        let of_proxy = settings.bearer.front_proxy.iter().flat_map(|proxy| proxy.kind.cookies());
+        let others = of_proxy.map(|name| (*name).to_owned()).chain(settings.cookie.hide.clone());
         Self {
             rules: Rules::new(&settings.rules, settings.unauthenticated, ports_of(settings)),
             own_paths: OwnPaths::new(settings),
-            cookies: CookieNames::new(&settings.cookie),
+            secret_cookies: SecretCookies::new(cookies.clone(), others),
+            cookies,
             sessions,
             mint,
             passes: Passes::new(&owned),
@@ -220,7 +227,7 @@ impl Check {
     /// Answers without any I/O, if that can be done: a signed-in request whose session and token are at hand.
     #[must_use]
     pub fn answer_at_once(&self, question: &Question<'_>) -> Option<Verdict> {
-        if self.own_paths.hold(question.target) {
+        if self.own_paths.find(question.host, question.target).is_some() {
             return None;
         }
         let rule = self.rules.select(question.host, question.method.as_str(), question.target).ok()?;
@@ -251,8 +258,8 @@ impl Check {
     /// # Errors
     /// If the session store does not answer, or no token can be minted. The request must not pass then.
     pub async fn answer(&self, question: &Question<'_>) -> Result<Verdict, CheckError> {
-        if self.own_paths.hold(question.target) {
-            return Ok(self.own_path(question));
+        if let Some(path) = self.own_paths.find(question.host, question.target) {
+            return Ok(self.own_path(question, path));
         }
         let Ok(rule) = self.rules.select(question.host, question.method.as_str(), question.target) else {
             return Ok(Verdict::Refuse(Refusal::AmbiguousPath));
@@ -314,23 +321,34 @@ impl Check {
         cookie: &SessionCookie,
         live: &Arc<Live>,
     ) -> Result<Verdict, CheckError> {
+        let pass = self.pass_of(rule, kind, cookie, live)?;
+        Ok(pass.map_or_else(identity, |pass| self.allow(question, pass, AllowReason::Session)))
+    }
+
+    /// The pass of somebody who is signed in; or a denial.
+    fn pass_of(
+        &self,
+        rule: &Rule,
+        kind: Kind,
+        cookie: &SessionCookie,
+        live: &Arc<Live>,
+    ) -> Result<Result<Arc<Pass>, Verdict>, CheckError> {
         let now = self.clock.now();
         if live.session.renew_at <= now {
             self.renewals.hand_over(cookie, now);
         }
         let holder = Holder::from(&**live);
         if let Err(deny) = admits(rule, kind, &holder) {
-            return Ok(deny);
+            return Ok(Err(deny));
         }
         if let Some(pass) = self.passes.find(cookie.key, rule, live, now) {
-            return Ok(self.allow(question, pass, AllowReason::Session));
+            return Ok(Ok(pass));
         }
-        let pass = match self.make_pass(rule, kind, &holder)? {
-            Ok(pass) => pass,
-            Err(deny) => return Ok(deny),
-        };
-        self.passes.keep(cookie.key, rule, &pass);
-        Ok(self.allow(question, pass, AllowReason::Session))
+        let pass = self.make_pass(rule, kind, &holder)?;
+        if let Ok(pass) = &pass {
+            self.passes.keep(cookie.key, rule, pass);
+        }
+        Ok(pass)
     }
 
     /// A new pass; or a denial, if the user is too much for a token.
@@ -349,11 +367,11 @@ impl Check {
         }
     }
 
-    /// Our browser door needs our cookies, which its own requests therefore keep. On a host that is not ours the same
-    /// path may be somebody else's.
-    fn own_path(&self, question: &Question<'_>) -> Verdict {
-        let ours = self.own_paths.are_served_at(question.host);
-        let cookie = if ours { Upstream::AsSent } else { self.cookies.upstream(question.headers) };
+    fn own_path(&self, question: &Question<'_>, path: OwnPath) -> Verdict {
+        let cookie = match path {
+            OwnPath::Browser => self.secret_cookies.for_ourselves(question.headers),
+            OwnPath::Keys => self.secret_cookies.upstream(question.headers),
+        };
         Verdict::Allow(Allow { pass: self.passes.nobody(false), cookie, reason: AllowReason::OwnPath })
     }
 
@@ -372,7 +390,7 @@ impl Check {
         if sources.is_some_and(|sources| self.sessions_are_shown(sources, question)) {
             return Verdict::Refuse(Refusal::SessionForWorkload);
         }
-        Verdict::Allow(Allow { pass, cookie: self.cookies.upstream(question.headers), reason })
+        Verdict::Allow(Allow { pass, cookie: self.secret_cookies.upstream(question.headers), reason })
     }
 }
 

@@ -25,12 +25,21 @@ pub struct CookieNames {
 #[error("two cookies of one name")]
 pub struct TwoOfOneName;
 
-/// The `Cookie` header as the workload may see it.
+/// The cookies that are no workload's to see: ours, and those by which a proxy in front knows whom it signed in. Whoever
+/// has their values can be that person.
+#[derive(Clone, Debug)]
+pub struct SecretCookies {
+    ours: CookieNames,
+    /// What the names of the others begin with.
+    others: Vec<String>,
+}
+
+/// The `Cookie` header as it may be read further on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Upstream {
-    /// None of ours was in it.
+    /// Nothing secret was in it.
     AsSent,
-    /// Nothing but ours was in it.
+    /// Nothing else was in it.
     Removed,
     /// What is left.
     Rest(String),
@@ -88,30 +97,6 @@ impl CookieNames {
         all.into_iter().filter(|(name, _)| count.get(name) == Some(&1)).collect()
     }
 
-    /// The `Cookie` header without ours, in whatever spelling. What is left stays as it was sent, but for cookies that
-    /// are no UTF-8: those go too, since not every gateway could be told of them.
-    #[must_use]
-    pub fn upstream(&self, headers: &HeaderMap) -> Upstream {
-        let mut rest = String::new();
-        let mut taken = false;
-        for piece in pieces(headers).map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty()) {
-            match std::str::from_utf8(piece) {
-                Ok(piece) if !self.holds_ours(piece) => {
-                    if !rest.is_empty() {
-                        rest.push_str("; ");
-                    }
-                    rest.push_str(piece);
-                }
-                _ => taken = true,
-            }
-        }
-        match (taken, rest.is_empty()) {
-            (false, _) => Upstream::AsSent,
-            (true, true) => Upstream::Removed,
-            (true, false) => Upstream::Rest(rest),
-        }
-    }
-
     /// A cookie with our attributes, to which a caller adds its life.
     #[must_use]
     pub fn build(&self, name: String, value: String) -> CookieBuilder<'static> {
@@ -129,24 +114,71 @@ impl CookieNames {
         self.build(name, String::new()).max_age(cookie::time::Duration::ZERO).build()
     }
 
-    /// Some proxies join two `Cookie` headers by a comma, and some servers take them apart there (RFC 2965).
-    fn holds_ours(&self, piece: &str) -> bool {
-        piece.split(',').any(|part| self.is_ours(part.split('=').next().unwrap_or_default()))
+    fn are_called(&self, name: &str) -> bool {
+        let Some((start, end)) = name.split_at_checked(self.bare.len()) else { return false };
+        start.eq_ignore_ascii_case(&self.bare) && (end.is_empty() || begins(end, "-flow-"))
+    }
+}
+
+impl SecretCookies {
+    /// `others` are what the names of a proxy's cookies begin with; it may put them into several parts.
+    #[must_use]
+    pub fn new(ours: CookieNames, others: impl IntoIterator<Item = String>) -> Self {
+        Self { ours, others: others.into_iter().collect() }
     }
 
-    fn is_ours(&self, name: &str) -> bool {
-        let name = name.trim();
-        let bare = ["__host-", "__secure-"]
-            .iter()
-            .find_map(|prefix| match name.get(..prefix.len()) {
-                Some(start) if start.eq_ignore_ascii_case(prefix) => name.get(prefix.len()..),
-                _ => None,
-            })
-            .unwrap_or(name);
-        let Some((start, end)) = bare.split_at_checked(self.bare.len()) else { return false };
-        start.eq_ignore_ascii_case(&self.bare)
-            && (end.is_empty() || end.get(..6).is_some_and(|tail| tail.eq_ignore_ascii_case("-flow-")))
+    /// The `Cookie` header for a workload: without any of them, in whatever spelling. What is left stays as it was sent,
+    /// but for cookies that are no UTF-8: those go too, since not every gateway could be told of them.
+    #[must_use]
+    pub fn upstream(&self, headers: &HeaderMap) -> Upstream {
+        without(headers, |name| self.ours.are_called(name) || self.are_others(name))
     }
+
+    /// The `Cookie` header for ourselves: with ours.
+    #[must_use]
+    pub fn for_ourselves(&self, headers: &HeaderMap) -> Upstream {
+        if self.others.is_empty() { Upstream::AsSent } else { without(headers, |name| self.are_others(name)) }
+    }
+
+    fn are_others(&self, name: &str) -> bool {
+        self.others.iter().any(|beginning| begins(name, beginning))
+    }
+}
+
+/// Some proxies join two `Cookie` headers by a comma, and some servers take them apart there (RFC 2965). The names are
+/// looked at without the prefixes of RFC 6265bis section 4.1.3.
+fn without(headers: &HeaderMap, is_secret: impl Fn(&str) -> bool) -> Upstream {
+    let holds_one = |piece: &str| {
+        piece.split(',').any(|part| is_secret(without_prefix(part.split('=').next().unwrap_or_default())))
+    };
+    let mut rest = String::new();
+    let mut taken = false;
+    for piece in pieces(headers).map(<[u8]>::trim_ascii).filter(|piece| !piece.is_empty()) {
+        match std::str::from_utf8(piece) {
+            Ok(piece) if !holds_one(piece) => {
+                if !rest.is_empty() {
+                    rest.push_str("; ");
+                }
+                rest.push_str(piece);
+            }
+            _ => taken = true,
+        }
+    }
+    match (taken, rest.is_empty()) {
+        (false, _) => Upstream::AsSent,
+        (true, true) => Upstream::Removed,
+        (true, false) => Upstream::Rest(rest),
+    }
+}
+
+fn without_prefix(name: &str) -> &str {
+    let name = name.trim();
+    let prefix = ["__host-", "__secure-"].into_iter().find(|prefix| begins(name, prefix)).unwrap_or_default();
+    &name[prefix.len()..]
+}
+
+fn begins(text: &str, beginning: &str) -> bool {
+    text.get(..beginning.len()).is_some_and(|start| start.eq_ignore_ascii_case(beginning))
 }
 
 /// A value of ours has no comma: what stands behind one was another `Cookie` header (Envoy joins them so in checks over
@@ -181,7 +213,11 @@ mod tests {
     use super::*;
 
     fn names() -> CookieNames {
-        CookieNames::new(&CookieSettings { name: "countersign".into(), domain: None, secure: true })
+        CookieNames::new(&CookieSettings { name: "countersign".into(), domain: None, secure: true, hide: Vec::new() })
+    }
+
+    fn secret() -> SecretCookies {
+        SecretCookies::new(names(), ["CF_Authorization", "GCP_IAP_"].map(str::to_owned))
     }
 
     fn sent(values: &[&str]) -> HeaderMap {
@@ -191,7 +227,8 @@ mod tests {
     #[test]
     fn the_prefix_follows_the_settings() {
         let name = |domain: Option<&str>, secure| {
-            let settings = CookieSettings { name: "countersign".into(), domain: domain.map(Into::into), secure };
+            let settings =
+                CookieSettings { name: "countersign".into(), domain: domain.map(Into::into), secure, hide: Vec::new() };
             CookieNames::new(&settings).session().to_owned()
         };
         assert_eq!(name(None, true), "__Host-countersign");
@@ -227,16 +264,15 @@ mod tests {
 
     #[test]
     fn the_workload_sees_none_of_ours() {
-        let names = names();
-        assert_eq!(names.upstream(&sent(&[])), Upstream::AsSent);
-        assert_eq!(names.upstream(&sent(&["_xsrf=1; theme=dark"])), Upstream::AsSent);
-        assert_eq!(names.upstream(&sent(&["countersigned=1"])), Upstream::AsSent);
-        assert_eq!(names.upstream(&sent(&["__Host-countersign=x"])), Upstream::Removed);
+        assert_eq!(secret().upstream(&sent(&[])), Upstream::AsSent);
+        assert_eq!(secret().upstream(&sent(&["_xsrf=1; theme=dark"])), Upstream::AsSent);
+        assert_eq!(secret().upstream(&sent(&["countersigned=1"])), Upstream::AsSent);
+        assert_eq!(secret().upstream(&sent(&["__Host-countersign=x"])), Upstream::Removed);
         let many = sent(&[
             "_xsrf=2|a; __Host-countersign=x; __HOST-Countersign-Flow-9=y;theme=dark",
             "countersign=z; c=\"q\"",
         ]);
-        assert_eq!(names.upstream(&many), Upstream::Rest("_xsrf=2|a; theme=dark; c=\"q\"".into()));
+        assert_eq!(secret().upstream(&many), Upstream::Rest("_xsrf=2|a; theme=dark; c=\"q\"".into()));
     }
 
     #[test]
@@ -265,12 +301,11 @@ mod tests {
             std::iter::once((COOKIE, http::HeaderValue::from_bytes(bytes).expect("a header value"))).collect();
         assert_eq!(names.find_session(&headers), Ok(Some("x")));
         assert_eq!(names.flows(&headers), []);
-        assert_eq!(names.upstream(&headers), Upstream::Rest("a=1; b=2".into()));
+        assert_eq!(secret().upstream(&headers), Upstream::Rest("a=1; b=2".into()));
     }
 
     #[test]
     fn no_way_of_writing_it_brings_ours_to_the_workload() {
-        let names = names();
         for hidden in [
             "__Host-countersign = x",
             "__HOST-COUNTERSIGN\t=x",
@@ -281,9 +316,29 @@ mod tests {
             "countersign-FLOW-a=x",
             ",countersign=x",
         ] {
-            assert_eq!(names.upstream(&sent(&[hidden])), Upstream::Removed, "{hidden:?}");
+            assert_eq!(secret().upstream(&sent(&[hidden])), Upstream::Removed, "{hidden:?}");
         }
         let quoted = sent(&["a=\"; __Host-countersign=x; z=\""]);
-        assert_eq!(names.upstream(&quoted), Upstream::Rest("a=\"; z=\"".into()));
+        assert_eq!(secret().upstream(&quoted), Upstream::Rest("a=\"; z=\"".into()));
+    }
+
+    #[test]
+    fn nobody_behind_us_sees_those_of_the_proxy_in_front() {
+        for secret_one in [
+            "CF_Authorization=x",
+            "cf_authorization=x",
+            "CF_Authorization_2=x",
+            "GCP_IAP_UID=x",
+            "__Host-GCP_IAP_AUTH_TOKEN_1A2B=x",
+            "a=1,CF_Authorization=x",
+        ] {
+            assert_eq!(secret().upstream(&sent(&[secret_one])), Upstream::Removed, "{secret_one:?}");
+            assert_eq!(secret().for_ourselves(&sent(&[secret_one])), Upstream::Removed, "{secret_one:?}");
+        }
+        let both = sent(&["a=1; CF_Authorization=x", "__Host-countersign=y; CF_Auth=z"]);
+        assert_eq!(secret().upstream(&both), Upstream::Rest("a=1; CF_Auth=z".into()));
+        let for_us = "a=1; __Host-countersign=y; CF_Auth=z";
+        assert_eq!(secret().for_ourselves(&both), Upstream::Rest(for_us.into()));
+        assert_eq!(secret().for_ourselves(&sent(&["__Host-countersign=y"])), Upstream::AsSent);
     }
 }

@@ -73,8 +73,8 @@ where
                     return Either::Right(Box::pin(self.others.clone().oneshot(request.map(Body::new))));
                 }
                 Asked::Verify(request) => {
-                    let (request, check) = (request.map(|_| ()), Arc::clone(check));
-                    let verified = async move { Ok(AuthserviceDoor::verified(check.answer(request).await)) };
+                    let (request, check, door) = (request.map(|_| ()), Arc::clone(check), door.clone());
+                    let verified = async move { Ok(door.verified(check.answer(request).await)) };
                     return Either::Right(Box::pin(verified));
                 }
             },

@@ -1,6 +1,7 @@
 //! The identity providers: discovery, keys, the code exchange, verification, renewal, logout. The only maker of
 //! outgoing HTTP to them, and the only user of `openidconnect`. It knows neither sessions nor browsers.
 
+mod allowance;
 mod claims;
 mod diagnosis;
 mod graph;
@@ -22,6 +23,7 @@ pub(crate) mod lying_idp;
 use serde_json::{Map, Value};
 use thiserror::Error;
 
+pub(crate) use self::allowance::{Allowance, Standing};
 pub use self::diagnosis::{KeysTrouble, Symptom, published_keys};
 pub(crate) use self::id_token::time as numeric_date;
 pub(crate) use self::named_keys::NamedKeys;

@@ -7,10 +7,12 @@ mod connection;
 mod drain;
 mod guard;
 mod limits;
+mod room;
 mod tls;
 
 pub use accept::serve;
 pub use drain::{Drain, Phase, Shutdown, signalled};
 pub use guard::RequestBody;
 pub use limits::Limits;
+pub use room::{Held, NoRoom};
 pub use tls::{TlsError, tls};

@@ -9,15 +9,15 @@ use http::{HeaderValue, StatusCode, header};
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use super::allowance::Allowance;
 use super::lack::Lack;
 use super::{Doubt, Vouched};
 use crate::clock::Clock;
 use crate::config::{ClientAuth, IntrospectionSettings};
-use crate::idp::{Outbound, Reach, identity_of, numeric_date};
+use crate::idp::{Allowance, Outbound, Reach, Standing, identity_of, numeric_date};
 use crate::metrics::IdpOperation;
 
-/// How many questions the endpoint is asked, at most: whoever sends texts that are no tokens costs a question each.
+/// How many questions the endpoint is asked, at most: whoever sends texts that are no tokens costs a question each. A
+/// quarter is kept for tokens that were good before.
 const QUESTIONS_PER_SECOND: u64 = 50;
 const QUESTIONS_AT_ONCE: u64 = 200;
 const QUESTIONS_UNDER_WAY: usize = 16;
@@ -40,14 +40,15 @@ pub(super) struct Introspection {
 impl Introspection {
     pub(super) fn new(settings: IntrospectionSettings, outbound: Outbound, clock: Arc<dyn Clock>) -> Self {
         let questions =
-            Allowance::new(QUESTIONS_PER_SECOND, QUESTIONS_AT_ONCE, QUESTIONS_UNDER_WAY, Arc::clone(&clock));
+            Allowance::new(QUESTIONS_PER_SECOND, QUESTIONS_AT_ONCE, QUESTIONS_UNDER_WAY, Arc::clone(&clock))
+                .with_reserve();
         Self { settings, outbound: outbound.with_deadline(DEADLINE), questions, lack: Lack::default(), clock }
     }
 
     /// Asks whose token it is. `admit` and the caches are the caller's.
-    pub(super) async fn verify(&self, token: &str) -> Result<Vouched, Doubt> {
+    pub(super) async fn verify(&self, token: &str, standing: Standing) -> Result<Vouched, Doubt> {
         let busy = || Doubt::Unavailable("too many tokens are to be asked about at the moment".to_owned());
-        let turn = self.questions.ask(PATIENCE).await.ok_or_else(busy)?;
+        let turn = self.questions.ask(standing, PATIENCE).await.ok_or_else(busy)?;
         let asked = self.ask(token).await;
         self.lack.note(&asked);
         let members = asked.map_err(Doubt::Unavailable)?;

@@ -26,6 +26,11 @@ pub(super) fn check(
     expected: &Expected<'_>,
 ) -> Result<UnixTime, String> {
     check_type(typ)?;
+    // The type may be left out: a security event token (RFC 8417), of which logout tokens are a kind (OIDC Back-Channel
+    // Logout section 2.4), is known by this, and says what happened to its subject, who did not send it.
+    if claims.contains_key("events") {
+        return Err("it tells of events, and is no bearer token".to_owned());
+    }
     match claims.get("iss").and_then(Value::as_str) {
         Some(found) if found == expected.issuer => {}
         _ => return Err(format!("its `iss` is not `{}`", expected.issuer)),
@@ -117,6 +122,8 @@ mod tests {
             ("nbf", json!(1061)),
             ("iat", json!(1061)),
             ("iat", json!("900")),
+            ("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}})),
+            ("events", json!(null)),
             ("cnf", json!({"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"})),
         ] {
             assert!(judged(|claims| claims[name] = value.clone(), None).is_err(), "{name} {value} passed");

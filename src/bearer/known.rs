@@ -14,10 +14,13 @@ use quick_cache::{DefaultHashBuilder, Weighter};
 use super::credential::{Credential, Place};
 use super::{BearerError, Verified};
 use crate::clock::UnixTime;
+use crate::idp::Standing;
 
 /// What the good may take, and how many they are, as a first guess.
 const GOOD_BYTES: u64 = 32 * 1024 * 1024;
 const GOOD_TOKENS: usize = 8 * 1024;
+/// Of how many it is remembered that they were good, longer than that is believed.
+const ONCE_GOOD_TOKENS: usize = 16 * 1024;
 /// How many of the others are remembered.
 const BAD_TOKENS: usize = 4 * 1024;
 /// How long a token is refused without another look.
@@ -42,6 +45,7 @@ pub(super) type Vacancy<'a> = PlaceholderGuard<
 /// What was found lately.
 pub(super) struct Known {
     good: Cache<Fingerprint, Arc<Verified>, ByBytes>,
+    once_good: Cache<Fingerprint, ()>,
     bad: Cache<Fingerprint, Arc<(BearerError, UnixTime)>>,
     findings: AtomicU64,
 }
@@ -61,6 +65,7 @@ impl Known {
     pub(super) fn new() -> Self {
         Self {
             good: Cache::with_weighter(GOOD_TOKENS, GOOD_BYTES, ByBytes),
+            once_good: Cache::new(ONCE_GOOD_TOKENS),
             bad: Cache::new(BAD_TOKENS),
             findings: AtomicU64::new(0),
         }
@@ -86,6 +91,18 @@ impl Known {
         }
     }
 
+    /// Whether it was good when its source told last.
+    pub(super) fn standing(&self, fingerprint: &Fingerprint) -> Standing {
+        if self.once_good.get(fingerprint).is_some() { Standing::Known } else { Standing::Stranger }
+    }
+
+    /// Keeps who it is.
+    pub(super) fn keep(&self, vacancy: Vacancy<'_>, fingerprint: Fingerprint, verified: &Arc<Verified>) {
+        // It may be too large to be kept.
+        let _ = vacancy.insert(Arc::clone(verified));
+        self.once_good.insert(fingerprint, ());
+    }
+
     /// Why it is no good, if that was found a moment ago.
     pub(super) fn error(&self, fingerprint: &Fingerprint, now: UnixTime) -> Option<BearerError> {
         let bad = self.bad.get(fingerprint)?;
@@ -95,7 +112,12 @@ impl Known {
 
     /// Remembers why it is no good.
     pub(super) fn keep_error(&self, fingerprint: Fingerprint, error: &BearerError, now: UnixTime) {
-        let span = if matches!(error, BearerError::Unavailable { .. }) { UNAVAILABLE_FOR } else { REFUSED_FOR };
+        let span = if matches!(error, BearerError::Unavailable { .. }) {
+            UNAVAILABLE_FOR
+        } else {
+            self.once_good.remove(&fingerprint);
+            REFUSED_FOR
+        };
         self.bad.insert(fingerprint, Arc::new((error.clone(), now.plus(span))));
     }
 

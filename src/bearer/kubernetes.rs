@@ -11,21 +11,21 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
-use super::allowance::Allowance;
 use super::judgement::{self, Expected};
 use super::lack::Lack;
 use super::{Doubt, Vouched};
 use crate::clock::{Clock, UnixTime};
 use crate::config::{KubernetesSettings, KubernetesVerify};
 use crate::identity::{GroupName, Groups, Identity, Subject, UserId};
-use crate::idp::{PublishedKeys, SignedClaims, Unverified, numeric_date};
+use crate::idp::{Allowance, PublishedKeys, SignedClaims, Standing, Unverified, numeric_date};
 use crate::kube::{ApiServer, KubeError, Review, ServiceAccount};
 use crate::metrics::Metrics;
 use crate::secret::SecretText;
 
 /// What Kubernetes signs with: RSA or an elliptic curve, whatever its key is.
 const ALGORITHMS: [&str; 3] = ["RS256", "ES256", "ES384"];
-/// How many reviews the API server is asked for, at most. It has others to serve.
+/// How many reviews the API server is asked for, at most. It has others to serve. A quarter is kept for tokens that were
+/// good before.
 const REVIEWS_PER_SECOND: u64 = 50;
 const REVIEWS_AT_ONCE: u64 = 200;
 const REVIEWS_UNDER_WAY: usize = 16;
@@ -60,7 +60,8 @@ impl Kubernetes {
         Ok(Self {
             api: api.counted(settings.id.clone(), Arc::clone(metrics)),
             keys: PublishedKeys::new(ALGORITHMS.map(str::to_owned).into(), Arc::clone(&clock)),
-            reviews: Allowance::new(REVIEWS_PER_SECOND, REVIEWS_AT_ONCE, REVIEWS_UNDER_WAY, Arc::clone(&clock)),
+            reviews: Allowance::new(REVIEWS_PER_SECOND, REVIEWS_AT_ONCE, REVIEWS_UNDER_WAY, Arc::clone(&clock))
+                .with_reserve(),
             lack: (Lack::from_the_start("its keys have not been fetched yet"), Lack::default()),
             is_lost: AtomicBool::new(false),
             lost: Notify::new(),
@@ -70,7 +71,7 @@ impl Kubernetes {
     }
 
     /// Says whose token it is. `admit` and the caches are the caller's.
-    pub(super) async fn verify(&self, token: &str) -> Result<Vouched, Doubt> {
+    pub(super) async fn verify(&self, token: &str, standing: Standing) -> Result<Vouched, Doubt> {
         let newer = async { self.api.key_set().await.map_err(|error| error.to_string()) };
         let signed = self.keys.verify(token, newer).await;
         match (self.settings.verify, signed) {
@@ -78,7 +79,9 @@ impl Kubernetes {
             (KubernetesVerify::Keys, Err(Unverified::Unavailable(reason))) => Err(Doubt::Unavailable(reason)),
             (KubernetesVerify::Keys, Ok(signed)) => self.judge(&signed).map_err(Doubt::Refused),
             // The review knows the keys by itself; ours only keep forgeries away from it.
-            (KubernetesVerify::TokenReview, Ok(_) | Err(Unverified::Unavailable(_))) => self.review(token).await,
+            (KubernetesVerify::TokenReview, Ok(_) | Err(Unverified::Unavailable(_))) => {
+                self.review(token, standing).await
+            }
         }
     }
 
@@ -134,13 +137,13 @@ impl Kubernetes {
         Ok(())
     }
 
-    async fn review(&self, token: &str) -> Result<Vouched, Doubt> {
+    async fn review(&self, token: &str, standing: Standing) -> Result<Vouched, Doubt> {
         let ends_at = unverified_end(token).map_err(Doubt::Refused)?;
         if ends_at.is_some_and(|end| end <= self.clock.now()) {
             return Err(Doubt::Refused("it has ended".to_owned()));
         }
         let busy = || Doubt::Unavailable("too many tokens are to be reviewed at the moment".to_owned());
-        let _turn = self.reviews.ask(PATIENCE).await.ok_or_else(busy)?;
+        let _turn = self.reviews.ask(standing, PATIENCE).await.ok_or_else(busy)?;
         let token = SecretText::new(token.to_owned());
         let reviewed = self.api.review(&token, &self.settings.audiences).await;
         self.lack.1.note(&reviewed);

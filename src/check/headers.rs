@@ -46,6 +46,7 @@ impl OwnedHeaders {
             .iter()
             .chain(&credentials)
             .chain(settings.headers.iter().map(|(name, _)| name))
+            .chain(&settings.withheld)
             .map(|name| name.as_str().to_owned())
             .collect();
         let underscored =

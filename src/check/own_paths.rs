@@ -11,10 +11,20 @@ const IN_A_QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').
 /// The paths of our browser and key doors.
 #[derive(Clone, Debug)]
 pub struct OwnPaths {
-    exact: Vec<String>,
+    browser: Vec<String>,
+    keys: Vec<&'static str>,
     start: String,
     unavailable: String,
     origins: Origins,
+}
+
+/// Which door answers at a path of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OwnPath {
+    /// The browser door, which needs our cookies.
+    Browser,
+    /// The key door, which needs none. Not every gateway leads there, and then it is somebody else's path.
+    Keys,
 }
 
 impl OwnPaths {
@@ -27,12 +37,13 @@ impl OwnPaths {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let prefix = &settings.path_prefix;
-        let browser = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
+        let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
+        let names = names.iter().map(|name| format!("{prefix}/{name}"));
         let callbacks = settings.providers.iter().map(|provider| format!("{prefix}/callback/{}", provider.id));
         let elsewhere = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
-        let exact = browser.iter().map(|name| format!("{prefix}/{name}")).chain(callbacks).chain(elsewhere);
         Self {
-            exact: exact.chain([Self::JWKS.to_owned(), Self::DISCOVERY.to_owned()]).collect(),
+            browser: names.chain(callbacks).chain(elsewhere).collect(),
+            keys: vec![Self::JWKS, Self::DISCOVERY],
             start: format!("{prefix}/start"),
             unavailable: format!("{prefix}/unavailable"),
             origins: Origins::new(settings.public_url.clone(), settings.hosts.iter().cloned()),
@@ -41,20 +52,22 @@ impl OwnPaths {
 
     /// Lets none of them pass: for a place where they are answered before anybody asks.
     pub(super) fn let_none_pass(&mut self) {
-        self.exact.clear();
+        self.browser.clear();
+        self.keys.clear();
     }
 
-    /// Whether `target` is one of them, to the letter: no other spelling of them is let pass.
-    #[must_use]
-    pub fn hold(&self, target: &str) -> bool {
+    /// Which of them `target` on `host` is, to the letter: no other spelling of them is let pass. On a host that is
+    /// neither the public URL's nor a further one that sign-in may return to, the same path is somebody else's.
+    pub(super) fn find(&self, host: &str, target: &str) -> Option<OwnPath> {
         let path = target.split('?').next().unwrap_or_default();
-        self.exact.iter().any(|own| own == path)
-    }
-
-    /// Whether `host` is one of ours: the public URL's or a further one that sign-in may return to.
-    #[must_use]
-    pub fn are_served_at(&self, host: &str) -> bool {
-        self.origins.of_authority(host).is_some()
+        let found = if self.browser.iter().any(|own| own == path) {
+            OwnPath::Browser
+        } else if self.keys.contains(&path) {
+            OwnPath::Keys
+        } else {
+            return None;
+        };
+        self.origins.of_authority(host).map(|_| found)
     }
 
     /// Where to sign in so as to come back to `target` on `host`.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
 use thiserror::Error;
@@ -46,6 +47,8 @@ pub(super) struct Holder<'a> {
     pub(super) ends_at: UnixTime,
     /// Which writing of the session, if it is one.
     pub(super) revision: Option<Revision>,
+    /// Whether their own `Authorization` says who they are: with it a workload could be them, so that none gets it.
+    pub(super) by_authorization: bool,
 }
 
 /// Whom a pass is for, as a gateway may note it down.
@@ -112,11 +115,26 @@ impl Pass {
         }
     }
 
+    /// The same with `Authorization` taken away, whatever was to stand there.
+    pub(super) fn without_authorization(&self, owned: &OwnedHeaders) -> Self {
+        let mut set = self.set.clone();
+        set.retain(|(name, _)| *name != AUTHORIZATION);
+        let unset = owned.unset(&set, false);
+        Self {
+            set,
+            remove: owned.removal(&unset, false),
+            remove_with_cookie: owned.removal(&unset, true),
+            unset,
+            sets_token: self.sets_token && owned.token != AUTHORIZATION,
+            ..self.clone()
+        }
+    }
+
     /// A pass for somebody whom a rule admits.
     pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, holder: &Holder<'_>) -> Result<Self, NoPass> {
         let mut set = owned.filled(holder.identity)?;
         let mut fresh_until = holder.ends_at;
-        let token_may_be_set = !(rule.keep_authorization && owned.token == http::header::AUTHORIZATION);
+        let token_may_be_set = !(rule.keep_authorization && owned.token == AUTHORIZATION);
         let sets_token = rule.mint_token && token_may_be_set;
         if sets_token {
             let Holder { sid, signed_in_at, ends_at, .. } = *holder;
@@ -124,7 +142,7 @@ impl Pass {
             fresh_until = token.fresh_until;
             set.push((owned.token.clone(), token.header_value));
         }
-        let keep = rule.keep_authorization;
+        let keep = rule.keep_authorization && !holder.by_authorization;
         let unset = owned.unset(&set, keep);
         let (user, groups) = (holder.identity.user.clone(), holder.identity.groups.clone());
         let whom = Whom { user, groups, sid: holder.sid.to_owned(), rule: rule.name().to_owned() };
@@ -151,6 +169,8 @@ impl<'a> From<&'a Live> for Holder<'a> {
             signed_in_at: Some(session.signed_in_at),
             ends_at: session.ends_at,
             revision: Some(live.revision),
+            // Where it comes as a bearer, it is refused before a workload could read it.
+            by_authorization: false,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who a request says it is for, besides its cookie: a session's value or a token as a bearer, or what the proxy in front
 //! has signed. Where the client's `Authorization` belongs to the workload, it counts only if nothing else does.
 
+use std::convert::identity;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
@@ -63,6 +64,7 @@ impl Check {
         }
         let in_authorization = sources.sessions_come_in(&AUTHORIZATION);
         let for_workload = rule.keep_authorization && in_authorization;
+        let as_authservice = sources.sessions_come_as_to_authservice();
         let session = match sources.session_value(headers) {
             Ok(session) => session,
             Err(_) if for_workload => None,
@@ -73,12 +75,21 @@ impl Check {
                 // As a cookie it would be kept from the workload.
                 Ok(_) if for_workload => return Ok(Some(Verdict::Refuse(Refusal::SessionForWorkload))),
                 Ok(cookie) => {
-                    let Some(live) = self.sessions.find(&cookie).await? else {
+                    if let Some(live) = self.sessions.find(&cookie).await? {
+                        let pass = self.pass_of(rule, kind, &cookie, &live)?;
+                        let hidden = as_authservice && in_authorization;
+                        return Ok(Some(pass.map_or_else(identity, |pass| {
+                            let pass = if hidden { Arc::new(pass.without_authorization(&self.owned)) } else { pass };
+                            self.allow(question, pass, AllowReason::Session)
+                        })));
+                    }
+                    if !as_authservice {
                         return Ok(Some(bad_token("the session has ended")));
-                    };
-                    return self.somebody(question, rule, kind, &cookie, &live).map(Some);
+                    }
                 }
-                Err(_) if !in_authorization => return Ok(Some(bad_token("it is no session of ours"))),
+                Err(_) if !in_authorization && !as_authservice => {
+                    return Ok(Some(bad_token("it is no session of ours")));
+                }
                 Err(_) => {}
             }
         }
@@ -100,8 +111,8 @@ impl Check {
         self.own_tokens.are_in_headers(question.headers) || self.sessions.prove(credential.token()).is_ok()
     }
 
-    /// Who comes with a token where `Authorization` belongs to the workload, and nobody else is signed in. A token that
-    /// is no good here may be good there; an opaque one is shown to nobody.
+    /// Who comes with a token where `Authorization` belongs to the workload, and nobody else is signed in. One that is good
+    /// here is ours, and kept from the workload; one that is not may be good there; an opaque one is shown to nobody.
     pub(super) async fn by_kept_token(
         &self,
         sources: &Sources,
@@ -138,7 +149,7 @@ impl Check {
     ) -> Result<Option<Verdict>, CheckError> {
         match sources.identify(credential).await {
             Ok(None) => Ok(None),
-            Ok(Some(verified)) => self.bearer(question, rule, kind, &verified, reason_of(credential)).map(Some),
+            Ok(Some(verified)) => self.bearer(question, rule, kind, &verified, credential).map(Some),
             Err(BearerError::Refused { reason, .. }) => Ok(Some(bad_token(&reason))),
             Err(BearerError::NotAdmitted { user, reason, .. }) => {
                 Ok(Some(Verdict::Deny(Deny { user, reason, kind, rule: rule.name().to_owned() })))
@@ -153,7 +164,7 @@ impl Check {
         rule: &Rule,
         kind: Kind,
         verified: &Arc<Verified>,
-        reason: AllowReason,
+        credential: &Credential<'_>,
     ) -> Result<Verdict, CheckError> {
         let holder = Holder {
             identity: &verified.identity,
@@ -161,7 +172,9 @@ impl Check {
             signed_in_at: None,
             ends_at: verified.ends_at,
             revision: None,
+            by_authorization: !credential.is_by_front_proxy(),
         };
+        let reason = reason_of(credential);
         if let Err(deny) = admits(rule, kind, &holder) {
             return Ok(deny);
         }

@@ -3,11 +3,21 @@
 use std::path::Path;
 
 use super::{complain, say};
-use crate::config::{self, ConfigErrors, Settings, Warning, environment, load};
+use crate::config::{
+    self, ConfigErrors, InAuthservicesPlace, Settings, Warning, environment, load, load_in_authservices_place,
+    names_authservices_provider,
+};
 
-/// Says everything that is wrong, or that nothing is.
+/// Says everything that is wrong, or that nothing is. As when serving, authservice's variables count where there is no
+/// file.
 pub(super) fn check(file: Option<&Path>) -> anyhow::Result<()> {
-    let loaded = load(file, environment()).inspect_err(|errors: &ConfigErrors| print_warnings(&errors.warnings))?;
+    let loaded = match file {
+        None if names_authservices_provider(environment()) => {
+            load_in_authservices_place(environment()).map(|InAuthservicesPlace { loaded, .. }| loaded)
+        }
+        file => load(file, environment()),
+    };
+    let loaded = loaded.inspect_err(|errors: &ConfigErrors| print_warnings(&errors.warnings))?;
     print_warnings(&loaded.warnings);
     say(&summary(&loaded.settings))
 }

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use super::variables::Environment;
 
-pub use authservice::AuthserviceContract;
+pub use authservice::{AfterLogin, AuthserviceContract};
 
 /// A configuration that was drafted from another gateway's settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

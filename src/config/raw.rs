@@ -320,11 +320,15 @@ pub(super) struct Cookie {
     pub(super) domain: Option<String>,
     /// Whether cookies may travel over plain http beyond loopback, where anybody on the way can take them.
     pub(super) insecure: bool,
+    /// What the names of further cookies begin with that no workload is to see, beside ours and those of `front_proxy`:
+    /// those of other sign-ins on the same host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) hide: Vec<String>,
 }
 
 impl Default for Cookie {
     fn default() -> Self {
-        Self { name: "countersign".into(), domain: None, insecure: false }
+        Self { name: "countersign".into(), domain: None, insecure: false, hide: Vec::new() }
     }
 }
 

@@ -45,6 +45,9 @@ pub struct Settings {
     pub token: TokenSettings,
     /// The identity headers that an allow sets, in order.
     pub headers: Vec<(HeaderName, IdentityField)>,
+    /// Further headers in which workloads believe nobody but the gateway, and which none sets any more: what a client
+    /// sends in them is removed. Only in authservice's place there are some.
+    pub withheld: Vec<HeaderName>,
     /// The rules, first match wins.
     pub rules: Vec<RuleSettings>,
     /// What a request gets that nobody is signed in for.
@@ -361,7 +364,7 @@ pub enum Challenge {
     Forbidden,
 }
 
-/// Our cookies.
+/// Our cookies, and others that are no workload's to see.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CookieSettings {
     /// Their common name, without prefix.
@@ -370,6 +373,8 @@ pub struct CookieSettings {
     pub domain: Option<String>,
     /// Whether they are `Secure`: yes on https, no on plain http.
     pub secure: bool,
+    /// What the names of the others begin with, beside those of the proxy in front.
+    pub hide: Vec<String>,
 }
 
 /// The way out to the identity providers.

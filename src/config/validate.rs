@@ -29,6 +29,7 @@ use super::{
 };
 
 pub(super) use address::{is_loopback, without_password};
+pub(super) use header::is_taken;
 
 /// The settings, as far as they can be made out. They count only if nothing was refused.
 pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, report: &mut Report) -> Option<Settings> {
@@ -70,6 +71,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         session_keys_dir,
         token,
         headers,
+        withheld: Vec::new(),
         rules,
         unauthenticated: unauthenticated(&raw.unauthenticated),
         cookie,

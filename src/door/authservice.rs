@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::middleware::map_response;
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -14,9 +14,10 @@ use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, LOCATION, SET_COOKI
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use serde_json::json;
+use url::form_urlencoded;
 
 use super::pages::{self, Page, Pages};
-use crate::config::migrate::AuthserviceContract;
+use crate::config::migrate::{AfterLogin, AuthserviceContract};
 use crate::config::{ProviderSettings, Settings};
 use crate::cookie::CookieNames;
 use crate::entropy::Entropy;
@@ -29,6 +30,8 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 pub struct AuthserviceDoor {
     own: Vec<String>,
     verify: String,
+    /// The headers that say who somebody is.
+    identity: Vec<HeaderName>,
 }
 
 /// What a request is.
@@ -56,9 +59,9 @@ impl AuthserviceDoor {
         let prefix = &settings.path_prefix;
         let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
         let pages = names.iter().map(|name| format!("{prefix}/{name}"));
-        let callbacks = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
-        let own = pages.chain(callbacks).chain([contract.logout.clone()]).collect();
-        Self { own, verify: contract.verify.clone() }
+        let own = pages.chain(callbacks(settings)).chain([contract.logout.clone()]).collect();
+        let identity = settings.headers.iter().map(|(name, _)| name.clone()).collect();
+        Self { own, verify: contract.verify.clone(), identity }
     }
 
     /// Tells what is asked. Our own paths are known to the letter; in every other spelling they are checks.
@@ -83,14 +86,21 @@ impl AuthserviceDoor {
         }
     }
 
-    /// What a check's answer says where nobody is to be sent anywhere: 204, 401 or 403.
+    /// What a check's answer says where nobody is to be sent anywhere: 204, 401 or 403. A gateway may pass it on to whoever
+    /// asked: it says who they are, and has nothing in it that is for workloads.
     #[must_use]
-    pub fn verified(mut answer: Response) -> Response {
+    pub fn verified(&self, mut answer: Response) -> Response {
         let status = match answer.status() {
             StatusCode::OK => StatusCode::NO_CONTENT,
             StatusCode::FOUND | StatusCode::UNAUTHORIZED => StatusCode::UNAUTHORIZED,
             _ => StatusCode::FORBIDDEN,
         };
+        if status == StatusCode::NO_CONTENT {
+            let all = std::mem::take(answer.headers_mut());
+            let identity = self.identity.iter().filter_map(|name| Some((name.clone(), all.get(name)?.clone())));
+            answer.headers_mut().extend(identity);
+            answer.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         answer.headers_mut().remove(LOCATION);
         *answer.status_mut() = status;
         answer
@@ -108,6 +118,15 @@ impl AuthserviceDoor {
     }
 }
 
+/// Where browsers come back from the provider, and go on to.
+struct Arrivals {
+    callbacks: Vec<String>,
+    /// The origin that people type.
+    here: String,
+    after_login: Option<AfterLogin>,
+    homepage: String,
+}
+
 /// Our pages and the sign-out, as answers that a gateway passes on: it takes 200 for an allow, and makes a blank 403 of
 /// 5xx.
 pub fn router(settings: &Settings, contract: AuthserviceContract, login: Login, browser: Router) -> Router {
@@ -117,17 +136,25 @@ pub fn router(settings: &Settings, contract: AuthserviceContract, login: Login, 
         session_header: contract.session_header,
         after: contract.after_logout,
     });
+    let arrivals = Arc::new(Arrivals {
+        callbacks: callbacks(settings).collect(),
+        here: settings.public_url.as_str().trim_end_matches('/').to_owned(),
+        after_login: contract.after_login,
+        homepage: contract.homepage,
+    });
     let log_out = get(log_out_by_link).post(log_out);
     let log_out = Router::new().route(&contract.logout, log_out).with_state(door);
-    browser.merge(log_out).layer(map_response(async |mut response: Response| {
-        let status = response.status();
-        if status == StatusCode::OK {
-            *response.status_mut() = StatusCode::NON_AUTHORITATIVE_INFORMATION;
-        } else if status.is_server_error() {
-            *response.status_mut() = StatusCode::FAILED_DEPENDENCY;
-        }
-        response
-    }))
+    browser.merge(log_out).layer(from_fn_with_state(arrivals, arrive)).layer(map_response(
+        async |mut response: Response| {
+            let status = response.status();
+            if status == StatusCode::OK {
+                *response.status_mut() = StatusCode::NON_AUTHORITATIVE_INFORMATION;
+            } else if status.is_server_error() {
+                *response.status_mut() = StatusCode::FAILED_DEPENDENCY;
+            }
+            response
+        },
+    ))
 }
 
 /// The site, on a port of its own, where no gateway asks: the pages before a sign-in and after a sign-out.
@@ -147,6 +174,33 @@ pub fn site(prefix: &str, start: String, home: String, pages: Arc<Pages>, entrop
                 after.0.render(StatusCode::OK, Page::SignedOut { home: &after.2 }, &pages::nonce(&*after.1))
             }),
         )
+}
+
+fn callbacks(settings: &Settings) -> impl Iterator<Item = String> {
+    let elsewhere = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
+    elsewhere.chain([format!("{}/callback", settings.path_prefix)])
+}
+
+/// Callbacks as authservice answered them: one that says nothing leads to the homepage, and where a predefined address is
+/// set everybody lands there.
+async fn arrive(State(arrivals): State<Arc<Arrivals>>, request: Request, next: Next) -> Response {
+    let uri = request.uri();
+    if request.method() != Method::GET || !arrivals.callbacks.iter().any(|path| path == uri.path()) {
+        return next.run(request).await;
+    }
+    let mut parameters = form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes());
+    // An error is told on a page, which says more.
+    if !parameters.any(|(name, _)| matches!(&*name, "code" | "error")) {
+        return (StatusCode::FOUND, [(LOCATION, arrivals.homepage.as_str()), (CACHE_CONTROL, "no-store")])
+            .into_response();
+    }
+    let mut response = next.run(request).await;
+    if response.status() == StatusCode::SEE_OTHER
+        && let Some(landing) = arrivals.landing(response.headers())
+    {
+        response.headers_mut().insert(LOCATION, landing);
+    }
+    response
 }
 
 /// `POST`, as Kubeflow's dashboard of old asks: the answer says where to go.
@@ -173,6 +227,26 @@ async fn log_out_by_link(State(door): State<Arc<LogOut>>, headers: HeaderMap) ->
     }
 }
 
+impl Arrivals {
+    /// The predefined address, and where the browser would have gone.
+    fn landing(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let AfterLogin { url, with_next } = self.after_login.as_ref()?;
+        if !with_next {
+            return HeaderValue::try_from(url).ok();
+        }
+        let wanted = headers.get(LOCATION)?.to_str().ok()?;
+        // authservice knew the path alone.
+        let wanted = wanted.strip_prefix(&self.here).filter(|path| path.starts_with('/')).unwrap_or(wanted);
+        let (rest, fragment) =
+            url.split_once('#').map_or((&**url, String::new()), |(rest, fragment)| (rest, format!("#{fragment}")));
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let others = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "next");
+        let query =
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(others).append_pair("next", wanted).finish();
+        HeaderValue::try_from(format!("{address}?{query}{fragment}")).ok()
+    }
+}
+
 impl LogOut {
     /// Ends the session that comes as a bearer, or in the cookie: scripts cannot read ours, as the dashboard's read
     /// authservice's, and it does not travel with another site's form.
@@ -196,11 +270,13 @@ impl LogOut {
         }
     }
 
-    /// In `Authorization`, and whatever header takes its place, behind `Bearer `.
+    /// In `Authorization`, and whatever header takes its place, behind `Bearer ` or by itself.
     fn bearer<'h>(&self, headers: &'h HeaderMap) -> Option<&'h str> {
         let value = headers.get(&self.session_header).or_else(|| headers.get(AUTHORIZATION))?.to_str().ok()?;
-        let (scheme, token) = value.split_once(' ')?;
-        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+        match value.trim().split_once(' ') {
+            Some((scheme, token)) => scheme.eq_ignore_ascii_case("bearer").then(|| token.trim()),
+            None => Some(value.trim()),
+        }
     }
 }
 

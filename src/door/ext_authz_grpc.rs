@@ -21,7 +21,6 @@ use crate::metrics::CheckDoor as Door;
 
 use codec::{CheckCodec, Sent};
 use messages::CheckResponse;
-use question::Asked;
 
 /// The path of the one method.
 const METHOD: &str = "/envoy.service.auth.v3.Authorization/Check";
@@ -64,7 +63,7 @@ impl GrpcDoor {
 
 /// Every message gets a reply that says yes or no: an error of gRPC's own would pass where a gateway fails open.
 async fn reply_to(answers: &Answers, sent: Sent) -> CheckResponse {
-    let Some(asked) = sent.and_then(Asked::read) else {
+    let Some(asked) = sent else {
         return reply::denied(answers.unreadable(Door::Grpc)).await;
     };
     let question = asked.question();

@@ -2,13 +2,14 @@
 //! of no use, and then it is said which claim and which setting.
 
 mod naming;
+mod reserved;
 
 use serde_json::{Map, Value};
 
 use super::id_token::time;
 use super::trouble::Trouble;
 use crate::config::{IdentitySettings, Overage};
-use crate::identity::{Email, Groups, Identity, ProviderId, Subject, UserId};
+use crate::identity::{Email, Identity, ProviderId, Subject, UserId};
 
 /// The longest `acr`, `amr` entry or `sid` that is kept: they travel in every token.
 const LONGEST_WORD: usize = 255;
@@ -45,12 +46,14 @@ impl Claims {
         provider: &ProviderId,
         settings: &IdentitySettings,
     ) -> Result<Identity, Trouble> {
+        let naming::Sorted { groups, reserved } = self.groups(settings)?;
+        reserved::tell_of(reserved, provider);
         Ok(Identity {
             provider: provider.clone(),
             subject: Subject::parse(subject).map_err(|error| unusable("sub", error))?,
             user: self.user(settings)?,
             email: self.email(settings)?,
-            groups: self.groups(settings)?,
+            groups,
             auth_time: time(&self.id_token, "auth_time").map_err(Trouble::Misbehaved)?,
             acr: self.word("acr")?,
             amr: self.methods()?,
@@ -117,7 +120,7 @@ impl Claims {
         }) && self.id_token.get("email_verified").is_none_or(|said| *said == Value::Bool(true))
     }
 
-    fn groups(&self, settings: &IdentitySettings) -> Result<Groups, Trouble> {
+    fn groups(&self, settings: &IdentitySettings) -> Result<naming::Sorted, Trouble> {
         let claim = settings.groups_claim.as_str();
         let kind = "it is neither a list of strings nor a string (`identity.groups.claim`)";
         if let Some(groups) = &self.graph_groups {

@@ -45,6 +45,10 @@ pub(super) fn check(token: &Signed, expected: &Expected<'_>) -> Result<(), Strin
     if typ.strip_prefix("application/").unwrap_or(&typ) != "jwt" {
         return Err(format!("its `typ` is `{}`: that is no ID token", quotable(&typ)));
     }
+    // The same where the type is left out (RFC 8417, OIDC Back-Channel Logout section 2.4).
+    if claims.contains_key("events") {
+        return Err("it tells of events (`events`), and is no ID token".to_owned());
+    }
     check_issuer(claims, expected.issuer)?;
     check_audience(claims, expected.client_id)?;
     check_times(claims, expected.now)?;

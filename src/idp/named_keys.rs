@@ -1,8 +1,8 @@
 //! Keys that are published one by one, as PEM under their `kid`, and the padded tokens that are signed with them: the way
 //! of the AWS Application Load Balancer. What a verified token says is for others to judge.
 
-use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
@@ -10,10 +10,11 @@ use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, URL_SAFE_NO_PAD};
 use http::StatusCode;
 use jsonwebtoken::{Algorithm, DecodingKey};
+use quick_cache::sync::Cache;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 use url::Url;
 
+use super::allowance::{Allowance, Standing};
 use super::outbound::{Outbound, Reach};
 use super::published::Unverified;
 use super::trouble::{Trouble, quotable};
@@ -27,6 +28,15 @@ const PADDED: GeneralPurpose = GeneralPurpose::new(
 );
 /// How many keys are remembered; there are two at a time.
 const MOST_KEYS: usize = 16;
+/// For how many names, and how long, it is remembered that there is no key.
+const MOST_MISSING: usize = 1024;
+const MISSING_FOR: Duration = Duration::from_secs(30);
+/// How many keys are asked for, at most: whoever knows the load balancer's name can name keys that do not exist.
+const FETCHES_PER_SECOND: u64 = 10;
+const FETCHES_AT_ONCE: u64 = 20;
+const FETCHES_UNDER_WAY: usize = 8;
+/// How long a token waits for its turn.
+const PATIENCE: Duration = Duration::from_millis(500);
 /// A `kid` is a UUID; nothing else becomes part of an address.
 const LONGEST_KID: usize = 64;
 
@@ -35,13 +45,10 @@ pub(crate) struct NamedKeys {
     place: Url,
     outbound: Outbound,
     clock: Arc<dyn Clock>,
-    known: Mutex<Known>,
-}
-
-#[derive(Default)]
-struct Known {
-    keys: HashMap<String, Arc<DecodingKey>>,
-    asked_at: Option<UnixTime>,
+    known: Cache<String, Arc<DecodingKey>>,
+    /// Apart from the keys, so that no flood of names drives those out.
+    missing: Cache<String, UnixTime>,
+    fetches: Allowance,
 }
 
 /// A token of which header and payload are signed.
@@ -56,7 +63,9 @@ pub(crate) struct SignedParts {
 impl NamedKeys {
     /// Keys at `place`, which ends with a slash. None has been asked for.
     pub(crate) fn new(place: Url, outbound: Outbound, clock: Arc<dyn Clock>) -> Self {
-        Self { place, outbound, clock, known: Mutex::default() }
+        let fetches = Allowance::new(FETCHES_PER_SECOND, FETCHES_AT_ONCE, FETCHES_UNDER_WAY, Arc::clone(&clock));
+        let (known, missing) = (Cache::new(MOST_KEYS), Cache::new(MOST_MISSING));
+        Self { place, outbound, clock, known, missing, fetches }
     }
 
     /// Verifies an ES256 signature. `header_fits` sees the header first: no key is fetched for what it refuses.
@@ -90,25 +99,32 @@ impl NamedKeys {
     }
 
     async fn key(&self, kid: &str) -> Result<Arc<DecodingKey>, Unverified> {
-        let mut known = self.known.lock().await;
-        if let Some(key) = known.keys.get(kid) {
-            return Ok(Arc::clone(key));
+        // A key that is known is waited for by nobody; one that is not is fetched once, however many tokens name it.
+        let vacancy = match self.known.get_value_or_guard_async(kid).await {
+            Ok(key) => return Ok(key),
+            Err(vacancy) => vacancy,
+        };
+        let now = self.clock.now();
+        if self.missing.get(kid).is_some_and(|until| now < until) {
+            return Err(self.no_key(kid));
         }
         // A flood of names must not become a flood at the place.
-        let now = self.clock.now();
-        if known.asked_at == Some(now) {
-            return Err(Unverified::Unavailable("another key was asked for a moment ago".to_owned()));
+        let busy = || Unverified::Unavailable("too many keys are to be asked for at the moment".to_owned());
+        let _turn = self.fetches.ask(Standing::Stranger, PATIENCE).await.ok_or_else(busy)?;
+        let fetched = self.fetch(kid).await;
+        match &fetched {
+            Ok(key) => drop(vacancy.insert(Arc::clone(key))),
+            Err(Unverified::Refused(_)) => self.missing.insert(kid.to_owned(), now.plus(MISSING_FOR)),
+            Err(Unverified::Unavailable(_)) => {}
         }
-        known.asked_at = Some(now);
-        let key = Arc::new(self.fetch(kid).await?);
-        if known.keys.len() >= MOST_KEYS {
-            known.keys.clear();
-        }
-        known.keys.insert(kid.to_owned(), Arc::clone(&key));
-        Ok(key)
+        fetched
     }
 
-    async fn fetch(&self, kid: &str) -> Result<DecodingKey, Unverified> {
+    fn no_key(&self, kid: &str) -> Unverified {
+        Unverified::Refused(format!("there is no key `{}` at {}", quotable(kid), self.place))
+    }
+
+    async fn fetch(&self, kid: &str) -> Result<Arc<DecodingKey>, Unverified> {
         let address = format!("{}{kid}", self.place);
         let unavailable = |reason: String| Unverified::Unavailable(format!("{address}: {reason}"));
         let request = http::Request::get(&address).body(Vec::new()).map_err(|error| unavailable(error.to_string()))?;
@@ -119,10 +135,9 @@ impl NamedKeys {
         })?;
         match response.status() {
             StatusCode::OK => DecodingKey::from_ec_pem(response.body())
+                .map(Arc::new)
                 .map_err(|_| unavailable("it is no public key in PEM form".to_owned())),
-            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => {
-                Err(Unverified::Refused(format!("there is no key `{}` at {}", quotable(kid), self.place)))
-            }
+            StatusCode::NOT_FOUND | StatusCode::FORBIDDEN => Err(self.no_key(kid)),
             status => Err(unavailable(format!("it answered with status {status}"))),
         }
     }

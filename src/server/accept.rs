@@ -18,6 +18,7 @@ use tower::Service;
 
 use super::connection::{converse, protocols};
 use super::guard::RequestBody;
+use super::room::Room;
 use super::{Drain, Limits, Phase};
 
 /// Serves `service` on `listener`, HTTP/1.1 and HTTP/2 (by prior knowledge, or by ALPN under TLS), until `drain` is
@@ -38,6 +39,7 @@ pub async fn serve<S, B>(
     let protocols = Arc::new(protocols(&limits));
     let acceptor = tls.map(TlsAcceptor::from);
     let places = Arc::new(Semaphore::new(limits.max_connections));
+    let room = Room::of(limits.max_bytes_of_bodies);
     let mut connections = JoinSet::new();
     loop {
         let (socket, peer, place) = tokio::select! {
@@ -47,14 +49,14 @@ pub async fn serve<S, B>(
             Some(_) = connections.join_next() => continue,
         };
         let (service, protocols) = (service.clone(), Arc::clone(&protocols));
-        let (acceptor, drain) = (acceptor.clone(), drain.clone());
+        let (acceptor, room, drain) = (acceptor.clone(), room.clone(), drain.clone());
         connections.spawn(async move {
             let _place = place;
             let Some(acceptor) = acceptor else {
-                return converse(socket, peer, service, &protocols, limits, drain).await;
+                return converse(socket, peer, service, &protocols, limits, room, drain).await;
             };
             match timeout(limits.first_byte, acceptor.accept(socket)).await {
-                Ok(Ok(socket)) => converse(socket, peer, service, &protocols, limits, drain).await,
+                Ok(Ok(socket)) => converse(socket, peer, service, &protocols, limits, room, drain).await,
                 Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS handshake failed"),
                 Err(_) => tracing::debug!(%peer, "TLS handshake took too long"),
             }

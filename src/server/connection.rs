@@ -17,6 +17,7 @@ use tower::Service;
 
 use super::activity::{Activity, Overdue, Watched};
 use super::guard::{self, Connected, RequestBody};
+use super::room::Room;
 use super::{Drain, Limits, Phase};
 
 /// The protocols as the limits want them; made once a listener.
@@ -47,6 +48,7 @@ pub(super) async fn converse<I, S, B>(
     service: S,
     protocols: &Builder<TokioExecutor>,
     limits: Limits,
+    room: Room,
     drain: Drain,
 ) where
     I: AsyncRead + AsyncWrite + Send + Unpin + 'static,
@@ -57,7 +59,7 @@ pub(super) async fn converse<I, S, B>(
 {
     let activity = Activity::begin();
     let socket = TokioIo::new(Watched { socket, activity: Arc::clone(&activity) });
-    let connected = Arc::new(Connected { peer, activity: Arc::clone(&activity), limits, drain: drain.clone() });
+    let connected = Arc::new(Connected { peer, activity: Arc::clone(&activity), limits, room, drain: drain.clone() });
     let service =
         service_fn(move |request: Request<Incoming>| guard::answer(service.clone(), request, Arc::clone(&connected)));
     let mut connection = pin!(protocols.serve_connection(socket, service));

@@ -16,10 +16,11 @@ use tokio::time::timeout;
 use tower::{Service, ServiceExt};
 
 use super::activity::{Activity, OpenRequest};
+use super::room::{Held, Room};
 use super::{Drain, Limits};
 
-/// A request's body, which ends in an error where it grows beyond its limit.
-pub type RequestBody = Limited<Incoming>;
+/// A request's body, which ends in an error where it grows beyond its limit, or where all together take too much.
+pub type RequestBody = Limited<Held<Incoming>>;
 
 /// What all requests of a connection share.
 #[derive(Debug)]
@@ -27,6 +28,7 @@ pub(super) struct Connected {
     pub(super) peer: SocketAddr,
     pub(super) activity: Arc<Activity>,
     pub(super) limits: Limits,
+    pub(super) room: Room,
     pub(super) drain: Drain,
 }
 
@@ -49,7 +51,7 @@ where
         ask_to_close(version, &mut response);
         response
     } else {
-        let mut request = request.map(|body| Limited::new(body, limits.max_body_bytes));
+        let mut request = request.map(|body| Limited::new(connected.room.hold(body), limits.max_body_bytes));
         request.extensions_mut().insert(ConnectInfo(connected.peer));
         match timeout(limits.request, service.oneshot(request)).await {
             Ok(Ok(response)) => response.map(Either::Left),

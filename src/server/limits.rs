@@ -22,6 +22,9 @@ pub struct Limits {
     pub max_header_bytes: usize,
     /// Bytes of one request's body; 413 above. A check over gRPC carries the original request's headers in its body.
     pub max_body_bytes: usize,
+    /// Bytes that the bodies of all requests on a listener take while they are being read, beyond the first 16 KiB of
+    /// each; the reading of whichever comes then fails.
+    pub max_bytes_of_bodies: usize,
     /// Open connections; more wait in the listener's backlog.
     pub max_connections: usize,
     /// Requests at a time on one HTTP/2 connection.
@@ -44,6 +47,7 @@ impl Default for Limits {
             max_headers: Self::PARSER_HEADERS,
             max_header_bytes: 64 * 1024,
             max_body_bytes: 256 * 1024,
+            max_bytes_of_bodies: 64 * 1024 * 1024,
             max_connections: 16 * 1024,
             max_concurrent_streams: 1024,
             max_pending_reset_streams: 20,
@@ -75,6 +79,10 @@ mod tests {
             ("nothing moves while a request is open or its answer is not taken", format!("{:?}", limits.request * 2)),
             ("headers of a request", format!("{} (HTTP/1), {}", limits.max_headers, kib(limits.max_header_bytes))),
             ("body of a request", kib(limits.max_body_bytes)),
+            (
+                "bodies that are being read on a port, beyond the first 16 KiB of each",
+                format!("{} MiB", limits.max_bytes_of_bodies / 1024 / 1024),
+            ),
             ("open connections of a port", limits.max_connections.to_string()),
             ("requests at a time on an HTTP/2 connection", limits.max_concurrent_streams.to_string()),
             ("streams reset before they were served (CVE-2023-44487)", limits.max_pending_reset_streams.to_string()),

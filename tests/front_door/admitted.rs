@@ -137,9 +137,7 @@ async fn without_an_identity_every_header_of_ours_goes() {
 async fn our_own_paths_pass_with_their_cookies_and_no_other_spelling_does() {
     let house = House::open().await;
     let browser = house.signed_in().await;
-    for path in
-        ["/oauth2/start?rd=/", "/oauth2/callback?x=1", "/oauth2/sign_out", "/oauth2/userinfo", "/.well-known/jwks.json"]
-    {
+    for path in ["/oauth2/start?rd=/", "/oauth2/callback?x=1", "/oauth2/sign_out", "/oauth2/userinfo"] {
         let answer = browser.check_with(Method::GET, path, &FORGED).await;
         assert_eq!((answer.status, answer.removed()), (200, ALL.to_vec()), "{path}");
         assert_eq!(answer.headers.get("cookie"), None, "as it was sent");
@@ -148,9 +146,46 @@ async fn our_own_paths_pass_with_their_cookies_and_no_other_spelling_does() {
     for path in ["/oauth2/", "/oauth2/start/", "/oauth2/admin", "/OAuth2/start", "/oauth2/%73tart"] {
         assert_ne!(house.browser().check(path).await.status, 200, "{path}");
     }
-    // A host that is not ours may be anybody's: the cookie that several hosts share stays away from it.
-    let elsewhere = browser.check_with(Method::GET, "/oauth2/userinfo", &[PAGE, ("host", "nb.example.com")]).await;
-    assert_eq!((elsewhere.status, elsewhere.removed().last()), (200, Some(&"cookie")));
+    for path in ["/.well-known/", "/.well-known/jwks.json/", "/.well-known/jwks%2Ejson"] {
+        assert_ne!(house.browser().check(path).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_needs_a_cookie_to_read_our_keys() {
+    let house = House::open().await;
+    let browser = house.signed_in().await;
+    browser.plant("theme", "dark");
+    for path in ["/.well-known/jwks.json", "/.well-known/openid-configuration?x=1"] {
+        let answer = browser.check_with(Method::GET, path, &FORGED).await;
+        assert_eq!((answer.status, answer.removed()), (200, ALL.to_vec()), "{path}");
+        // Where the gateway leads the path to somebody else, they get no session.
+        assert_eq!(answer.header("cookie"), "theme=dark", "{path}");
+        assert_eq!(answer.headers.get("kubeflow-userid"), None);
+    }
+}
+
+#[tokio::test]
+async fn on_a_host_that_is_not_ours_no_path_is() {
+    let lab = "https://lab.example.com:8443/";
+    let house = House::open_with(|settings| settings.hosts = vec![lab.parse().expect("a URL")]).await;
+    let (somebody, nobody) = (house.signed_in().await, house.browser());
+    for path in ["/oauth2/userinfo", "/oauth2/callback", "/.well-known/jwks.json", "/.well-known/openid-configuration"]
+    {
+        for host in ["nb.example.com", "lab.example.com", "mesh.example.com.evil.example"] {
+            let stranger = nobody.check_with(Method::GET, path, &[PAGE, ("host", host)]).await;
+            assert_eq!(stranger.status, 302, "{host}{path}");
+            assert!(stranger.location().starts_with("https://mesh.example.com/oauth2/start?rd="), "{host}{path}");
+            // The cookie that several hosts share stays away from it, and a rule decides.
+            let ann = somebody.check_with(Method::GET, path, &[PAGE, ("host", host)]).await;
+            assert_eq!((ann.status, ann.header("kubeflow-userid")), (200, "ann@example.com"), "{host}{path}");
+            assert_eq!(ann.removed().last(), Some(&"cookie"), "{host}{path}");
+        }
+        for host in ["lab.example.com:8443", "MESH.example.com", "mesh.example.com:443"] {
+            let ours = nobody.check_with(Method::GET, path, &[PAGE, ("host", host)]).await;
+            assert_eq!((ours.status, ours.headers.get("kubeflow-userid")), (200, None), "{host}{path}");
+        }
+    }
 }
 
 #[tokio::test]

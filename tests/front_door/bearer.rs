@@ -208,6 +208,21 @@ async fn a_sessions_value_is_a_bearer_where_that_is_said() {
             assert_eq!((answer.status, answer.json()["error"].clone()), (400, json!("session_for_workload")), "{path}");
         }
     }
+    for hidden in [
+        format!("Bearer {value},Basic x"),
+        format!("Basic x, Bearer {value}"),
+        format!("Bearer {value},\u{e9}"),
+        format!("Bearer\t{value}"),
+        format!("token token=\"{value}\""),
+        value.clone(),
+    ] {
+        for path in ["/notebook/ann/nb/", "/dex/token"] {
+            let headers = [("accept", "*/*"), ("authorization", &*hidden)];
+            let answer = browser.check_with(Method::GET, path, &headers).await;
+            let told = (answer.status, answer.json()["error"].clone());
+            assert_eq!(told, (400, json!("session_for_workload")), "{path} {}", hidden.replace(&value, "…"));
+        }
+    }
     let last = if value.ends_with('A') { 'B' } else { 'A' };
     let forged = format!("{}{last}", &value[..value.len() - 1]);
     assert_eq!(ask(&script, "/", &forged).await.status, 401);
@@ -235,6 +250,10 @@ async fn a_sessions_value_may_come_in_a_header_of_its_own() {
         let answer = script.check_with(Method::GET, "/", &[("accept", "*/*"), (name, value)]).await;
         assert_eq!(answer.status, 401, "{name}");
     }
+    // Whatever cookie there is: it was meant to say who it is.
+    let ann = house.signed_in().await;
+    let bad = ann.check_with(Method::GET, "/", &[("accept", "*/*"), ("x-auth-token", "mine")]).await;
+    assert_eq!((bad.status, bad.json()["error"].clone()), (401, json!("invalid_token")));
 }
 
 #[tokio::test]

@@ -31,6 +31,9 @@ fn bad_tokens(house: &House) -> Vec<(&'static str, String)> {
         ("an unverified address", with("email_verified", json!(false))),
         ("no address", without("email")),
         ("groups that are none", with("groups", json!({"ml": true}))),
+        // Its type is left out, as OIDC Back-Channel Logout section 2.4 allows.
+        ("a logout token", with("events", json!({"http://schemas.openid.net/event/backchannel-logout": {}}))),
+        ("a name of Kubernetes", with("email", json!("system:serviceaccount:a@b"))),
     ];
     for (name, signing) in [
         ("alg none", Signing::None),
@@ -114,8 +117,15 @@ async fn where_the_clients_word_is_kept_the_cookie_goes_first() {
         assert_eq!(answer.headers.get("authorization"), None, "neither set");
         assert!(!answer.removed().contains(&"authorization"), "nor removed");
     }
-    let by_token = ask(&nobody, "/notebook/ann/nb/", &good).await;
-    assert_eq!((by_token.status, by_token.header("kubeflow-userid")), (200, "robot@example.com"));
+    // What says here who somebody is would say so for the workload, too. Twice: the second time it is at hand.
+    for _ in 0..2 {
+        let by_token = ask(&nobody, "/notebook/ann/nb/", &good).await;
+        assert_eq!((by_token.status, by_token.header("kubeflow-userid")), (200, "robot@example.com"));
+        assert_eq!(by_token.headers.get("authorization"), None, "and none of ours in its place");
+        assert!(by_token.removed().contains(&"authorization"), "{:?}", by_token.removed());
+    }
+    let public = ask(&nobody, "/dex/token", &good).await;
+    assert!(public.status == 200 && !public.removed().contains(&"authorization"), "nobody was asked who it is");
     for token in [&*for_another, "sk-proj-abc"] {
         let answer = ask(&nobody, "/notebook/ann/nb/", token).await;
         assert_eq!((answer.status, answer.json()["error"].clone()), (401, json!("sign_in_required")));
@@ -148,7 +158,7 @@ async fn the_secrets_of_others_are_shown_to_nobody() {
     let house = house_with(
         "bearer:
   - {kind: jwt, issuer: ISSUER, audiences: [countersign], algorithms: [RS256], jwks_url: ISSUER/keys}
-  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, identity: {user: {prefix: 'x:'}}}
+  - {kind: introspection, introspection_url: ISSUER/introspect, client_id: c, client_secret: s, audiences: ['*'], identity: {user: {prefix: 'x:'}}}
 identity: {user: {prefix: 'corp:'}}
 ",
     )

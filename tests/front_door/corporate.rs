@@ -3,7 +3,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::browser::{SESSION, target_of};
+use crate::browser::{PAGE, SESSION, target_of};
 use crate::house::{House, eventually, provider};
 use crate::lying_idp::{LyingIdp, registration};
 use crate::settings::{self, rule};
@@ -113,6 +113,36 @@ async fn groups_of_another_shape_are_an_error_that_says_where() {
     }
     house.idp.lie(|idp| idp.user["realm_access"] = json!({"roles": "ml"}));
     assert_eq!(house.signed_in().await.check("/").await.header("kubeflow-groups"), "ml");
+}
+
+#[tokio::test]
+async fn nobody_signs_in_as_a_service_account() {
+    let house = house("{user: {claim: preferred_username}}").await;
+    house.idp.lie(|idp| idp.user["preferred_username"] = json!("system:serviceaccount:kubeflow:ml-pipeline"));
+    let browser = house.browser();
+    let target = target_of(&browser.visit(&house.idp, "/oauth2/start").await);
+    let page = browser.ask(Method::GET, &target, &[PAGE, ("x-request-id", "service-account")]).await;
+    assert_eq!((page.status, browser.cookie(SESSION)), (403, None));
+    let refused = journal::events("refusal", "service-account");
+    let logged = refused[0]["reason"].as_str().expect("a reason");
+    for text in [page.page().replace('`', ""), logged.replace('`', "")] {
+        assert!(text.contains("it makes system:serviceaccount:kubeflow:ml-pipeline of this user"), "{text}");
+        assert!(text.contains("Kubernetes keeps names that begin with system: for itself"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_signs_in_to_a_group_of_kubernetes() {
+    let house = house("{}").await;
+    house.idp.lie(|idp| idp.user["groups"] = json!(["system:masters-of-the-sign-in", "ml"]));
+    for _ in 0..2 {
+        let seen = house.signed_in().await.check("/").await;
+        assert_eq!((seen.status, seen.header("kubeflow-groups")), (200, "ml"));
+        assert_eq!(rc_token::claims(seen.token())["groups"], json!(["ml"]));
+    }
+    let log = journal::all();
+    let told: Vec<&str> = log.lines().filter(|line| line.contains("masters-of-the-sign-in")).collect();
+    assert!(told.len() == 1 && told[0].contains("it is left out") && told[0].contains("corp"), "once: {told:?}");
 }
 
 #[tokio::test]

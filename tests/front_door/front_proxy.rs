@@ -1,6 +1,6 @@
 //! A proxy in front of the gateway that says, signed, who somebody is.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE};
 use http::Method;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::browser::{Answer, Browser, PAGE};
 use crate::house::{self, BEGINNING, House, eventually};
@@ -130,8 +131,6 @@ async fn what_it_did_not_sign_is_refused_whatever_cookie_comes_with_it() {
         ("no token", "eva@example.com".to_owned()),
         ("nothing", String::new()),
     ] {
-        // Keys that are not known yet are asked for once a second.
-        house.clock.advance(std::time::Duration::from_secs(1));
         for browser in [somebody, &house.browser()] {
             let answer = say(browser, DATA, &token).await;
             assert_eq!((answer.status, answer.json()["error"].clone()), (401, json!("invalid_token")), "{what}");
@@ -162,6 +161,64 @@ async fn readiness_names_it_while_its_keys_are_away() {
     house.clock.advance(std::time::Duration::from_mins(1));
     assert_eq!(say(&browser, DATA, &signed(&BALANCER, |_, _| ())).await.status, 200);
     assert_eq!(told().await, json!("ready"));
+}
+
+#[tokio::test]
+async fn keys_that_nobody_has_keep_nobody_waiting() {
+    let house = behind_a_balancer().await;
+    let (browser, stranger) = (house.browser(), house.browser());
+    let naming = |key: &EcdsaKeyPair, kid: &str| {
+        signed(key, |header, claims| {
+            header["kid"] = json!(kid);
+            claims["sub"] = json!(kid);
+        })
+    };
+    assert_eq!(say(&browser, DATA, &signed(&BALANCER, |_, _| ())).await.status, 200);
+
+    // While one key does not come, tokens of a known one are good. The browser brings one that was not seen before.
+    let slow = "/keys/aaaaaaaa-0000-0000-0000-000000000000";
+    let gate = Arc::new(Semaphore::new(0));
+    house.idp.lie(|idp| drop(idp.held.insert(slow, Arc::clone(&gate))));
+    let waits = naming(&STRANGER, "aaaaaaaa-0000-0000-0000-000000000000");
+    let other = signed(&BALANCER, |_, claims| claims["sub"] = json!("eve-2"));
+    let known = async {
+        eventually("it is asked for", async || (house.idp.hits(slow) == 1).then_some(())).await;
+        let answer = say(&browser, DATA, &other).await;
+        gate.add_permits(1);
+        answer
+    };
+    let (_, known) = tokio::join!(say(&stranger, DATA, &waits), known);
+    assert_eq!(known.status, 200, "{}", known.body);
+
+    // Nor does a name that nobody has keep a new key from being fetched in the same second.
+    let new = Instead::Plain(200, "text/plain", pem(&STRANGER));
+    house.idp.lie(|idp| drop(idp.answers.insert("/keys/bbbbbbbb-0000-0000-0000-000000000000", new)));
+    let nobodys = naming(&BALANCER, "cccccccc-0000-0000-0000-000000000000");
+    assert_eq!(say(&stranger, DATA, &nobodys).await.json()["error"], json!("invalid_token"));
+    let rotated = naming(&STRANGER, "bbbbbbbb-0000-0000-0000-000000000000");
+    assert_eq!(say(&browser, DATA, &rotated).await.status, 200);
+
+    // It is remembered for a while that there is no such key, however many tokens name it.
+    for n in 0..30 {
+        let another = signed(&BALANCER, |header, claims| {
+            header["kid"] = json!("cccccccc-0000-0000-0000-000000000000");
+            claims["sub"] = json!(n);
+        });
+        assert_eq!(say(&stranger, DATA, &another).await.json()["error"], json!("invalid_token"));
+    }
+    let asked = || house.idp.hits("/keys/cccccccc-0000-0000-0000-000000000000");
+    assert_eq!(asked(), 1);
+    house.clock.advance(std::time::Duration::from_secs(30));
+    assert_eq!(say(&stranger, DATA, &nobodys).await.json()["error"], json!("invalid_token"));
+    assert_eq!(asked(), 2, "it may be there by now");
+
+    // All names together are not more than a trickle.
+    for n in 0..60 {
+        let status = say(&stranger, DATA, &naming(&BALANCER, &format!("dddddddd-{n}"))).await.status;
+        assert_eq!(status, 401);
+    }
+    let fetched: usize = (0..60).map(|n| house.idp.hits(&format!("/keys/dddddddd-{n}"))).sum();
+    assert!((1..=20).contains(&fetched), "{fetched} were fetched");
 }
 
 async fn house_signed_in() -> (House, Browser) {
@@ -231,4 +288,60 @@ async fn cloudflares_service_tokens_are_users_too() {
     assert_eq!((service.status, service.header("kubeflow-userid")), (200, user), "{}", service.body);
     let nobody = say(&browser, name, &token(&|claims| claims["sub"] = json!(""))).await;
     assert_eq!(nobody.status, 401);
+}
+
+/// What a workload gets of the `Cookie` header.
+fn left_of_it(answer: &Answer) -> &str {
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    if answer.removed().contains(&"cookie") { "" } else { answer.header("cookie") }
+}
+
+#[tokio::test]
+async fn what_the_proxy_knows_its_visitors_by_is_no_workloads_to_see() {
+    let cloudflare = "kind: cloudflare-access, issuer: 'https://team.cloudflareaccess.com/', audience: tag";
+    let house = behind(cloudflare).await;
+    let token = house.idp.access_token(|claims| {
+        claims["aud"] = json!(["tag"]);
+        claims["iss"] = json!("https://team.cloudflareaccess.com");
+    });
+    let cookies = format!("CF_Authorization={token}; theme=dark; CF_AppSession=n1; CF_Binding=x");
+    let visitor = [PAGE, ("cf-access-jwt-assertion", &*token), ("cookie", &*cookies), ("cf-access-token", "x")];
+    let browser = house.browser();
+    for path in ["/", "/notebook/ann/nb/", "/public/x", "/maybe/x", "/dex/auth", "/oauth2/userinfo"] {
+        // Twice: made the first time, at hand the second.
+        for _ in 0..2 {
+            let answer = browser.check_with(Method::GET, path, &visitor).await;
+            assert_eq!(left_of_it(&answer), "theme=dark", "{path}");
+            assert!(answer.removed().contains(&"cf-access-token"), "{path}");
+        }
+    }
+    let with_its_own = [visitor[0], visitor[1], ("authorization", "token abc")];
+    let answer = browser.check_with(Method::GET, "/notebook/ann/nb/", &with_its_own).await;
+    assert!(answer.status == 200 && !answer.removed().contains(&"authorization"), "that is the workload's");
+    let only_theirs = [PAGE, visitor[1], ("cookie", "CF_Authorization=x")];
+    let answer = browser.check_with(Method::GET, "/public/x", &only_theirs).await;
+    assert!(answer.removed().contains(&"cookie"), "nothing is left of it");
+    // Our own page still knows our own session.
+    let ann = house.signed_in().await;
+    let own = ann.check_with(Method::GET, "/oauth2/userinfo", &[PAGE, ("cookie", &cookies)]).await;
+    assert!(left_of_it(&own).contains("__Host-countersign=") && !left_of_it(&own).contains("CF_"), "{own:?}");
+}
+
+#[tokio::test]
+async fn each_proxy_has_cookies_of_its_own() {
+    let cookies = "AWSELBAuthSessionCookie-0=a; AWSELBAuthSessionCookie-1=b; GCP_IAAP_AUTH_TOKEN_1A=c; \
+                   __Host-GCP_IAP_AUTH_TOKEN_1A=d; GCP_IAP_UID=e; CF_Authorization=f; corp-0=g";
+    let on_public = async |house: &House| {
+        let answer = house.browser().check_with(Method::GET, "/public/x", &[PAGE, ("cookie", cookies)]).await;
+        left_of_it(&answer).to_owned()
+    };
+    let balancer = behind_a_balancer().await;
+    let google = "GCP_IAAP_AUTH_TOKEN_1A=c; __Host-GCP_IAP_AUTH_TOKEN_1A=d; GCP_IAP_UID=e";
+    assert_eq!(on_public(&balancer).await, format!("{google}; CF_Authorization=f; corp-0=g"));
+    let iap = behind("kind: google-iap, audience: /projects/1/global/backendServices/2").await;
+    let amazon = "AWSELBAuthSessionCookie-0=a; AWSELBAuthSessionCookie-1=b";
+    assert_eq!(on_public(&iap).await, format!("{amazon}; CF_Authorization=f; corp-0=g"));
+    // A load balancer's may be called otherwise.
+    let named = House::open_with(|settings| settings.cookie.hide = vec!["corp".to_owned()]).await;
+    assert_eq!(on_public(&named).await, format!("{amazon}; {google}; CF_Authorization=f"));
 }

@@ -31,7 +31,7 @@ async fn rig(verify: &str) -> Rig {
             "bearer:
   - {{kind: kubernetes, verify: {verify}, audiences: [{AUDIENCE}], api_url: '{address}', ca_file: '{}',
      token_file: '{}'}}
-  - {{kind: introspection, introspection_url: '{issuer}{INTROSPECT}', client_id: c, client_secret: {{env: SECRET}},
+  - {{kind: introspection, introspection_url: '{issuer}{INTROSPECT}', client_id: c, client_secret: {{env: SECRET}}, audiences: ['*'],
      identity: {{user: {{claim: username, prefix: 'opaque:'}}}}}}
 ",
             ca.display(),
@@ -129,6 +129,35 @@ async fn an_opaque_token_is_exchanged_too_and_each_is_shown_to_its_own_issuer() 
     let inactive = Instead::Plain(200, "application/json", json!({"active": false}).to_string());
     house.idp.lie(|idp| drop(idp.answers.insert(INTROSPECT, inactive)));
     assert_eq!(ask(&robot, "/", "opaque-1").await.json()["error"], json!("invalid_token"), "it was revoked");
+}
+
+#[tokio::test]
+async fn garbage_shuts_out_no_opaque_token_that_was_good_before() {
+    let Rig { cluster: _cluster, house } = rig("token_review").await;
+    let (robot, stranger) = (house.browser(), house.browser());
+    let answer = |instead: Instead| house.idp.lie(|idp| drop(idp.answers.insert(INTROSPECT, instead)));
+    let inactive = || Instead::Plain(200, "application/json", json!({"active": false}).to_string());
+    let flood = async |name: &str| {
+        for n in 0..250 {
+            ask(&stranger, "/", &format!("{name}-{n}")).await;
+        }
+    };
+    answer(active("build-1"));
+    assert_eq!(ask(&robot, "/", "opaque-1").await.status, 200);
+    assert_eq!(ask(&robot, "/", "opaque-2").await.status, 200);
+    house.clock.advance(Duration::from_mins(1));
+    answer(inactive());
+    flood("garbage").await;
+    assert_eq!(ask(&stranger, "/", "opaque-3").await.json()["error"], json!("issuer_unavailable"));
+    assert_eq!(ask(&robot, "/", "opaque-2").await.json()["error"], json!("invalid_token"), "it was revoked");
+    answer(active("build-1"));
+    assert_eq!(ask(&robot, "/", "opaque-1").await.status, 200);
+
+    house.clock.advance(Duration::from_secs(20));
+    answer(inactive());
+    flood("rubbish").await;
+    answer(active("build-1"));
+    assert_eq!(ask(&robot, "/", "opaque-2").await.json()["error"], json!("issuer_unavailable"), "it is good no longer");
 }
 
 #[tokio::test]

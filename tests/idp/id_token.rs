@@ -30,6 +30,7 @@ async fn claims_that_forbid_a_sign_in_are_refused_before_userinfo_is_asked() {
         (json!({"iss": "https://evil.example"}), "its `iss` is `https://evil.example`"),
         (json!({"iss": null}), "it has no `iss`"),
         (json!({"iss": 7}), "its `iss` is no string"),
+        (json!({"events": {"http://schemas.openid.net/event/backchannel-logout": {}}}), "it tells of events"),
         (json!({"sub": null}), "it has no `sub`"),
         (json!({"sub": ""}), "it has no `sub`"),
         (json!({"aud": null}), "it has no `aud`"),

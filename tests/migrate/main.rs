@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use countersign::config::{self, migrate};
+use countersign::config::migrate::Migrated;
+use countersign::config::{self, InAuthservicesPlace, load_in_authservices_place, migrate};
 
 /// What stands in the settings as a secret, and must not come out again.
 const CANARY: &str = "canary";
@@ -39,6 +40,12 @@ fn expect(name: &str, said: &Said) {
     let secrets = [("CLIENT_SECRET", CANARY), ("OAUTH2_PROXY_CLIENT_SECRET", CANARY)];
     let judged = countersign(&["config", "check", "--config", &path.to_string_lossy()], &secrets);
     assert_eq!((judged.code, judged.complaints.as_str()), (Some(0), ""), "{name}");
+}
+
+/// Whether `config check` would say nothing against it, where the secrets are.
+fn is_good(yaml: &str) -> Result<(), String> {
+    let secrets = ["CLIENT_SECRET", "OAUTH2_PROXY_CLIENT_SECRET"].map(|name| (name.to_owned(), CANARY.to_owned()));
+    config::parse(yaml, secrets.into_iter()).map(drop).map_err(|errors| errors.to_string())
 }
 
 #[test]
@@ -109,6 +116,121 @@ fn deploykfs_oauth2_proxy() {
     expect("deploykf.yaml", &countersign(&["migrate", "oauth2-proxy", "--", &config], &[]));
 }
 
+/// An authservice that somebody uses, in a pod.
+const AUTHSERVICE: [(&str, &str); 7] = [
+    ("GROUPS_HEADER", "kubeflow-groups"),
+    ("OIDC_PROVIDER", "https://dex.example.com"),
+    ("CLIENT_ID", "mesh"),
+    ("CLIENT_SECRET", CANARY),
+    ("AUTHSERVICE_URL_PREFIX", "/authservice/"),
+    ("REDIRECT_URL", "https://mesh.example.com/login/oidc"),
+    ("KUBERNETES_SERVICE_HOST", "10.0.0.1"),
+];
+
+/// The file's lines: a variable of authservice's, a value, and what becomes of it in authservice's place.
+fn authservices_variables() -> Vec<[String; 3]> {
+    let text = std::fs::read_to_string(here("authservice.variables")).expect("a file of ours");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.map(|line| line.split(' ').map(str::to_owned).collect::<Vec<_>>().try_into().expect(line)).collect()
+}
+
+fn with(name: &str, value: &str) -> Vec<(String, String)> {
+    let others = AUTHSERVICE.iter().filter(|(other, _)| *other != name);
+    others.chain([&(name, value)]).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+#[test]
+fn no_variable_is_dropped_in_silence() {
+    let draft = |variables: Vec<(String, String)>| {
+        let home = tempfile::tempdir().expect("a directory");
+        let path = home.path().join("params.env");
+        // What a pod has besides is no setting of authservice's.
+        let lines = variables.iter().filter(|(name, _)| name != "KUBERNETES_SERVICE_HOST");
+        let lines: Vec<String> = lines.map(|(name, value)| format!("{name}={value}")).collect();
+        std::fs::write(&path, lines.join("\n")).expect("a file");
+        migrate::authservice(&[path], std::iter::empty(), None).expect("a draft").yaml
+    };
+    let plain = draft(with("UNSET", ""));
+    for [name, value, _] in authservices_variables() {
+        let yaml = draft(with(&name, &value));
+        // A secret is named by its variable, whatever it is.
+        assert!(yaml != plain || name == "CLIENT_SECRET", "{name}={value} leaves no trace");
+        assert!(!yaml.contains("# Not known: "), "{name} is not known");
+        assert!(!yaml.contains(CANARY), "{name} shows a secret");
+        is_good(&yaml).unwrap_or_else(|why| panic!("{name}={value}: {why}\n{yaml}"));
+    }
+    assert!(draft(with("UNHEARD_OF", "x")).contains("# Not known, and not taken over: UNHEARD_OF.\n"));
+}
+
+#[test]
+fn in_authservices_place_each_variable_is_taken_warned_of_or_refused() {
+    let taken = |name: &str, value: &str| {
+        load_in_authservices_place(with(name, value).into_iter()).map(|InAuthservicesPlace { loaded, contract }| {
+            let said: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+            (format!("{:?} {contract:?}", loaded.settings), said)
+        })
+    };
+    let (plain, nothing) = taken("UNSET", "").expect("it is good");
+    assert_eq!(nothing, Vec::<String>::new());
+    for [name, value, fate] in authservices_variables() {
+        let found = taken(&name, &value);
+        let found = found.as_ref().map(|(settings, said)| {
+            let is_named = said.iter().any(|warning| warning.contains(&name));
+            assert!(is_named || said.is_empty() || name == "USERID_CLAIM" || name == "USERID_TRANSFORMERS", "{said:?}");
+            // Secrets do not show what they are.
+            let is_taken = *settings != plain || name == "CLIENT_SECRET";
+            if is_named {
+                "warned"
+            } else if is_taken {
+                "taken"
+            } else {
+                "dropped"
+            }
+        });
+        let found = found.unwrap_or_else(|errors| {
+            let errors = errors.to_string();
+            assert!(errors.contains(&name) && errors.contains("countersign migrate authservice"), "{name}: {errors}");
+            "refused"
+        });
+        assert_eq!(found, fate, "{name}={value}");
+    }
+}
+
+/// The page says of each variable what becomes of it.
+#[test]
+fn the_page_lists_each_variable_with_its_fate() {
+    let page = std::fs::read_to_string(here("../../docs/migrating.md")).expect("a file of ours");
+    let rows: Vec<(&str, &str)> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.strip_suffix(" |")?.split_once(" | "))
+        .filter(|(names, _)| names.chars().next().is_some_and(|c| c.is_ascii_uppercase()))
+        .collect();
+    for [name, value, fate] in authservices_variables() {
+        let name = if name.starts_with("TEMPLATE_CONTEXT_") { "TEMPLATE_CONTEXT_…" } else { &name };
+        let listed =
+            |names: &str| names.split(['`', ' ', ',', '(', ')']).any(|word| word.split('=').next() == Some(name));
+        let said: Vec<&str> = rows.iter().filter(|(names, _)| listed(names)).map(|(_, said)| *said).collect();
+        let agrees = said.iter().any(|said| match &*fate {
+            "taken" => !said.starts_with("refused") && !said.starts_with("warned of"),
+            "warned" => said.contains("warned of"),
+            _ => said.contains("refused"),
+        });
+        assert!(agrees, "{name}={value} is {fate}; the page says {said:?}");
+    }
+}
+
+/// A proxy that somebody uses.
+const SET_UP: [&str; 8] = [
+    "--provider=oidc",
+    "--oidc-issuer-url=https://dex.example.com",
+    "--client-id=mesh",
+    "--redirect-url=https://mesh.example.com/oauth2/callback",
+    "--skip-jwt-bearer-tokens",
+    "--extra-jwt-issuers=https://kubernetes.default.svc.cluster.local=mesh,https://dex.example.com=pods",
+    "--email-domain=example.com",
+    "--allowed-group=ml",
+];
+
 #[test]
 fn no_flag_is_dropped_in_silence() {
     let drafted = |arguments: &[String]| {
@@ -122,6 +244,11 @@ fn no_flag_is_dropped_in_silence() {
         let by_flag = drafted(&[format!("--{flag}={value}")]);
         assert_ne!(by_flag, plain, "--{flag}={value} leaves no trace");
         assert!(!by_flag.contains("# Not known"), "--{flag} is not known");
+        let set_up: Vec<String> = SET_UP.iter().map(|flag| (*flag).to_owned()).collect();
+        let in_use = drafted(&[set_up, vec![format!("--{flag}={value}")]].concat());
+        for yaml in [&by_flag, &in_use] {
+            is_good(yaml).unwrap_or_else(|why| panic!("--{flag}={value}: {why}\n{yaml}"));
+        }
         let variable = (format!("OAUTH2_PROXY_{}", key.to_ascii_uppercase()), value.to_owned());
         let by_variable = migrate::oauth2_proxy(None, &[], std::iter::once(variable), &[], None).expect("a draft").yaml;
         assert_eq!(by_variable, by_flag, "{key} is another setting than --{flag}");
@@ -179,6 +306,142 @@ fn nothing_opens_by_being_misread() {
     assert_eq!(hidden.matches("  - path").count(), 1, "{hidden}");
 }
 
+/// The sources of a good draft, as it spells them without its comments, and what is left to do.
+fn bearers(migrated: &Migrated) -> (String, Vec<String>) {
+    is_good(&migrated.yaml).unwrap_or_else(|why| panic!("{why}\n{}", migrated.yaml));
+    let (_, rest) = migrated.yaml.split_once("\nbearer:\n").unwrap_or_default();
+    let lines = rest.lines().take_while(|line| line.starts_with(' ')).map(str::trim);
+    let lines: Vec<&str> = lines.filter(|line| !line.starts_with('#')).collect();
+    (lines.join("; "), migrated.to_do.clone())
+}
+
+#[test]
+fn authservices_ways_in_become_sources() {
+    let drafted = |more: &[(&str, &str)]| {
+        let mut variables = AUTHSERVICE.to_vec();
+        variables.extend(more);
+        let variables = variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        bearers(&migrate::authservice(&[], variables, None).expect("a draft"))
+    };
+    let usual = "istio-ingressgateway.istio-system.svc.cluster.local";
+    let cluster = format!("- kind: kubernetes; audiences: [{usual}]");
+    let algorithms = "algorithms: [RS256, ES256, PS256, EdDSA]";
+    let provider = |audiences: &str| {
+        format!("- kind: jwt; issuer: https://dex.example.com; audiences: [{audiences}]; {algorithms}")
+    };
+    let both = provider(&format!("{usual}, mesh"));
+    let session = "- kind: session";
+    let (off, idtoken_off) = (("KUBERNETES_AUTHN_ENABLED", "F"), ("IDTOKEN_AUTHN_ENABLED", "false"));
+    for (more, expected) in [
+        (&[][..], format!("{cluster}; {both}; {session}")),
+        (&[("CACHE_ENABLED", "true")], format!("{cluster}; cache_for: 5m; {both}; {session}")),
+        (
+            &[("CACHE_ENABLED", "1"), ("CACHE_EXPIRATION_MINUTES", "90")],
+            format!("{cluster}; cache_for: 60m; {both}; {session}"),
+        ),
+        (
+            &[("USERID_PREFIX", "corp:"), ("GROUPS_ALLOWLIST", "ml, data ops")],
+            format!(
+                "{cluster}; identity:; user:; prefix: 'corp:'; admit:; groups: [ml, 'data ops']; {both}; {session}"
+            ),
+        ),
+        (&[off], format!("{both}; {session}")),
+        (&[off, idtoken_off], format!("{}; {session}", provider(usual))),
+        (&[off, ("ACCESS_TOKEN_AUTHN_ENABLED", "false")], format!("{}; {session}", provider("mesh"))),
+        (&[off, idtoken_off, ("ACCESS_TOKEN_AUTHN_ENABLED", "0")], session.to_owned()),
+        (&[off, ("AUDIENCES", "a mesh,b")], format!("{}; {session}", provider("a, mesh, b"))),
+        (&[off, ("AUTH_HEADER", "X-Auth-Token")], format!("{both}; {session}; header: x-auth-token")),
+        (&[off, ("AUTH_HEADER", "authorization")], format!("{both}; {session}")),
+    ] {
+        assert_eq!(drafted(more), (expected, vec![]), "{more:?}");
+    }
+    for (more, expected, what) in [
+        (
+            &[off, ("ACCESS_TOKEN_AUTHN", "opaque")][..],
+            format!("{}; {session}", provider("mesh")),
+            "kind: introspection",
+        ),
+        (&[off, ("ID_TOKEN_HEADER", "X-Id-Token")], session.to_owned(), "ID_TOKEN_HEADER=Authorization"),
+        (&[off, ("AUTH_HEADER", "x_auth")], both.clone(), "one such as `x-auth-token`"),
+        (&[("USERID_CLAIM", "sub")], format!("{both}; {session}"), "{user: {prefix: 'pod:'}}"),
+    ] {
+        let (sources, to_do) = drafted(more);
+        assert_eq!(sources, expected, "{more:?}");
+        assert!(matches!(&to_do[..], [one] if one.contains(what)), "{more:?}: {to_do:?}");
+    }
+}
+
+#[test]
+fn oauth2_proxys_ways_in_become_sources() {
+    let drafted = |more: &[&str]| {
+        let flags: Vec<String> = [&SET_UP[..4], more].concat().iter().map(|flag| (*flag).to_owned()).collect();
+        let (sources, mut to_do) =
+            bearers(&migrate::oauth2_proxy(None, &[], std::iter::empty(), &flags, None).expect("a draft"));
+        to_do.retain(|what| !what.starts_with("session-store-type"));
+        (sources, to_do)
+    };
+    let own = |audiences: &str, algorithms: &str| {
+        format!("- kind: jwt; issuer: https://dex.example.com; audiences: [{audiences}]; algorithms: [{algorithms}]")
+    };
+    let all = "RS256, ES256, PS256, EdDSA";
+    let on = "--skip-jwt-bearer-tokens";
+    let cluster = "--extra-jwt-issuers=https://kubernetes.default.svc.cluster.local=a";
+    let pods = "- kind: kubernetes; audiences: [a]; verify: keys";
+    for (more, expected) in [
+        (&[][..], String::new()),
+        (&[cluster], String::new()),
+        (&["--skip-jwt-bearer-tokens=false", cluster], String::new()),
+        (&[on], own("mesh", all)),
+        (&[on, "--oidc-enabled-signing-alg=ES384"], own("mesh", "ES384")),
+        (
+            &[on, "--oidc-jwks-url=https://dex.example.com/keys"],
+            format!("{}; jwks_url: https://dex.example.com/keys", own("mesh", all)),
+        ),
+        (&[on, "--extra-jwt-issuers=https://dex.example.com=x=y"], own("mesh, x=y", all).replace("x=y", "'x=y'")),
+        (&[on, cluster], format!("{}; {pods}", own("mesh", all))),
+        (
+            &[on, "--extra-jwt-issuers=https://kubernetes.default.svc=a,https://kubernetes.default.svc=b"],
+            format!(
+                "{}; - kind: kubernetes; issuer: https://kubernetes.default.svc; audiences: [a, b]; verify: keys",
+                own("mesh", all)
+            ),
+        ),
+        (
+            // A cluster's domain is its own; the keys are the API server's, whatever the issuer is called.
+            &[on, "--extra-jwt-issuers=https://kubernetes.default.svc.corp.example=a"],
+            format!(
+                "{}; - kind: kubernetes; issuer: https://kubernetes.default.svc.corp.example; audiences: [a]; verify: keys",
+                own("mesh", all)
+            ),
+        ),
+        (
+            &[on, cluster, "--allowed-group=ml", "--email-domain=example.com"],
+            format!("{}; {pods}; identity:; admit:; groups: [ml]; email_domains: [example.com]", own("mesh", all)),
+        ),
+    ] {
+        assert_eq!(drafted(more), (expected, vec![]), "{more:?}");
+    }
+    for (more, expected, what) in [
+        (
+            &[on, "--oidc-extra-audience=sdk", cluster][..],
+            format!("{}; {}", own("mesh, sdk", all), pods.replace("[a]", "[a, sdk]")),
+            "among the `audiences`",
+        ),
+        (&[on, "--extra-jwt-issuers=https://b.example.com=a"], own("mesh", all), "issuer: https://b.example.com, aud"),
+        (&[on, "--extra-jwt-issuers=https://b.example.com"], own("mesh", all), "is no `ISSUER=AUDIENCE`"),
+        (
+            &[on, cluster, "--extra-jwt-issuers=https://kubernetes.default.svc=a"],
+            format!("{}; {pods}", own("mesh", all)),
+            "issuer: https://kubernetes.default.svc, aud",
+        ),
+        (&[on, cluster, "--oidc-email-claim=name"], own("mesh", all), "{user: {prefix: 'pod:'}}"),
+    ] {
+        let (sources, to_do) = drafted(more);
+        assert_eq!(sources, expected, "{more:?}");
+        assert!(matches!(&to_do[..], [one] if one.contains(what)), "{more:?}: {to_do:?}");
+    }
+}
+
 #[test]
 fn what_cannot_be_read_is_said_without_its_content() {
     let home = tempfile::tempdir().expect("a directory");
@@ -233,6 +496,28 @@ fn unknown_settings_are_named_and_not_shown() {
 }
 
 #[test]
+fn authservices_variables_are_judged_before_they_are_served_by() {
+    let judged = |more: &[(&str, &str)]| countersign(&["config", "check"], &[&AUTHSERVICE[..], more].concat());
+    let good = judged(&[]);
+    assert_eq!((good.code, good.complaints.as_str()), (Some(0), ""));
+    assert!(
+        good.out.starts_with("the configuration is good\n  public URL  https://mesh.example.com\n"),
+        "{}",
+        good.out
+    );
+    let warned = judged(&[("SESSION_SAME_SITE", "None")]);
+    assert!(
+        warned.code == Some(0) && warned.complaints.contains("variable SESSION_SAME_SITE"),
+        "{}",
+        warned.complaints
+    );
+    let refused = judged(&[("EXTERNAL_AUTHZ_URL", "http://authz.example.com")]);
+    assert!(refused.complaints.contains("variable EXTERNAL_AUTHZ_URL"), "{}", refused.complaints);
+    assert_eq!((refused.code, refused.out.as_str()), (Some(2), ""));
+}
+
+/// One after the other, each with what those before it left.
+#[test]
 fn the_commands_in_the_docs_run() {
     let home = tempfile::tempdir().expect("a directory");
     for (name, like) in [("params.env", "kubeflow-1.8.env"), ("oauth2_proxy.cfg", "kubeflow-26.03.cfg")] {
@@ -242,13 +527,19 @@ fn the_commands_in_the_docs_run() {
     for (name, text) in secrets {
         std::fs::write(home.path().join(name), text).expect("a file");
     }
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_countersign"), home.path().join("countersign")).expect("a link");
     let docs = std::fs::read_to_string(here("../../docs/migrating.md")).expect("a file of ours");
-    let commands: Vec<&str> = docs.lines().filter_map(|line| line.strip_prefix("countersign ")).collect();
-    assert_eq!(commands.len(), 2, "{commands:?}");
+    let commands: Vec<&str> =
+        docs.lines().map(str::trim_start).filter(|line| line.starts_with("countersign ")).collect();
+    assert_eq!(commands.len(), 4, "{commands:?}");
     for command in commands {
-        let mut run = Command::new(env!("CARGO_BIN_EXE_countersign"));
-        let output = run.args(command.split(' ')).env_clear().current_dir(home.path()).output().expect("it runs");
+        let mut run = Command::new("/bin/sh");
+        run.args(["-c", command]).env_clear().env("PATH", home.path()).current_dir(home.path());
+        let output = run.envs(["CLIENT_SECRET", "OAUTH2_PROXY_CLIENT_SECRET"].map(|name| (name, CANARY))).output();
+        let output = output.expect("it runs");
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
-        assert!(String::from_utf8_lossy(&output.stdout).contains("client_id: mesh\n"), "{command}");
+        let drafted = std::fs::read_to_string(home.path().join("countersign.yaml")).expect("a draft");
+        assert!(drafted.contains("client_id: mesh\n"), "{command}");
+        assert!(drafted.contains("public_url: https://kubeflow.example.com\n"), "{command}");
     }
 }

@@ -34,9 +34,16 @@ async fn an_old_gateway_signs_people_in_and_out_as_before() {
 
     // As its dashboard asks, whose script cannot read our cookie.
     let cookie = browser.cookie_header().await;
-    let forged = [("Cookie", &*cookie), ("kubeflow-userid", "evil"), ("kubeflow_userid", "evil")];
+    let forged = ["kubeflow-userid", "kubeflow_userid", "kubeflow-groups", "kubeflow_groups", "Auth-Method"];
+    let forged: Vec<(&str, &str)> =
+        forged.into_iter().map(|name| (name, "evil")).chain([("Cookie", &*cookie)]).collect();
     let page = wire::get(front, "/x", &forged).await;
     assert!(page.status == 200 && !format!("{page:?}").contains("evil"), "{page:?}");
+    // A program that was given its value passes with it, and the workload does not see it.
+    let (_, value) = cookie.split_once('=').expect("our cookie alone");
+    let program = wire::get(front, "/x", &[("Authorization", &format!("Bearer {value}"))]).await;
+    assert!(program.status == 200 && format!("{program:?}").contains("ann@example.com"), "{program:?}");
+    assert!(!format!("{program:?}").contains(value), "{program:?}");
     browser.go(&at("/authservice/logout")).await;
     let over = wire::get(front, "/x", &[("Cookie", &cookie)]).await;
     assert_eq!(over.status, 302, "{over:?}");

@@ -1,7 +1,8 @@
 use countersign::server::Limits;
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
-use crate::peer::{ENHANCE_YOUR_CALM, GREETING, HTTP2_PREFACE, answer, goaway, say, start, until_closed};
+use crate::peer::{ENHANCE_YOUR_CALM, GREETING, HTTP2_PREFACE, PATIENCE, answer, goaway, say, start, until_closed};
 
 #[tokio::test]
 async fn too_many_headers_are_answered_431() {
@@ -46,6 +47,30 @@ async fn a_body_that_turns_out_too_large_is_answered_413() {
     let chunked = "POST /length HTTP/1.1\r\nhost: here\r\ntransfer-encoding: chunked\r\n\r\n";
     let refused = server.ask(&format!("{chunked}b\r\nbbbbbbbbbbb\r\n0\r\n\r\n")).await;
     assert!(refused.starts_with("HTTP/1.1 413 "), "{refused}");
+}
+
+#[tokio::test]
+async fn bodies_take_so_much_together_and_no_more() {
+    let server = start(Limits { max_bytes_of_bodies: 32 * 1024, ..Limits::default() }).await;
+    let post = |length: usize| format!("POST /length HTTP/1.1\r\nhost: here\r\ncontent-length: {length}\r\n\r\n");
+    let whole = |length: usize| format!("{}{}", post(length), "b".repeat(length));
+    let mut large = server.connect().await;
+    say(&mut large, &format!("{}{}", post(48 * 1024), "b".repeat(48 * 1024 - 1))).await;
+    // It has all the room there is once the server has read that far.
+    let filled = async {
+        loop {
+            let answer = server.ask(&whole(17 * 1024)).await;
+            if !answer.starts_with("HTTP/1.1 200 ") {
+                return answer;
+            }
+        }
+    };
+    let refused = timeout(PATIENCE, filled).await.expect("the room fills up");
+    assert!(refused.starts_with("HTTP/1.1 400 "), "{refused}");
+    assert!(server.ask(&whole(16 * 1024)).await.starts_with("HTTP/1.1 200 "), "a small one finds its room");
+    say(&mut large, "b").await;
+    assert!(answer(&mut large).await.ends_with("\r\n\r\n49152"));
+    assert!(server.ask(&whole(17 * 1024)).await.starts_with("HTTP/1.1 200 "), "there is room again");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 //! authservice's variables, one by one: each becomes a key of ours or a comment.
 
+pub(super) mod bearers;
 mod people;
 mod places;
+mod transformers;
 
 use std::net::SocketAddr;
 
@@ -11,7 +13,8 @@ use super::super::variables::Environment;
 use super::draft::{Block, Draft};
 use super::env_file::unquoted;
 use super::{Migrated, MigrationError};
-use people::{bearers, headers, identity, provider};
+use bearers::bearers;
+use people::{headers, identity, provider};
 use places::{addresses, contract, left_to_requests, prefix};
 
 /// What `TEMPLATE_CONTEXT_…` variables begin with.
@@ -40,10 +43,25 @@ pub struct AuthserviceContract {
     pub verify: String,
     /// Where people go afterwards: `AFTER_LOGOUT_URL`.
     pub after_logout: String,
+    /// Where people land who have signed in, instead of where they wanted to go.
+    pub after_login: Option<AfterLogin>,
+    /// Where a browser is sent that comes back with nothing: `HOMEPAGE_URL`.
+    pub homepage: String,
+    /// What only authservice set, and workloads may believe.
+    pub former_headers: Vec<HeaderName>,
     /// Where the site listens.
     pub site: SocketAddr,
     /// What the paths of the site begin with: `/authservice/site`.
     pub site_prefix: String,
+}
+
+/// Where people land who have signed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AfterLogin {
+    /// `AFTER_LOGIN_URL`, or in older images `STATIC_DESTINATION_URL`.
+    pub url: String,
+    /// Whether the address that they wanted follows as the parameter `next`, as it did behind the former.
+    pub with_next: bool,
 }
 
 impl<'a> Variables<'a> {
@@ -141,14 +159,17 @@ fn sessions(variables: &mut Variables<'_>, draft: &mut Draft) {
          in once more.",
     );
     if store == Some("redis") {
-        draft.leave_to_do(
-            "SESSION_STORE_TYPE=redis",
-            "sessions are in a file in `data_dir` here: give it a volume, and run one replica",
-        );
+        let instead = if variables.in_its_place {
+            "Run one replica with a volume, and write SESSION_STORE_TYPE=boltdb and SESSION_STORE_PATH on that volume"
+        } else {
+            "Run one replica, and give `data_dir` a volume"
+        };
+        let why = format!("sessions are in a file here; a store that replicas share is not there yet. {instead}");
+        draft.leave_to_do("SESSION_STORE_TYPE=redis", why);
     }
     for name in ["SESSION_STORE_REDIS_ADDR", "SESSION_STORE_REDIS_DB", "SESSION_STORE_REDIS_PWD"] {
         if variables.take(name).is_some() {
-            draft.leave(name, "where authservice's sessions were; nothing reads it");
+            draft.leave(name, "where authservice's sessions were; nothing reads it, and nobody connects there");
         }
     }
     if variables.take("OIDC_STATE_STORE_PATH").is_some() {
@@ -244,11 +265,6 @@ fn rest(variables: &mut Variables<'_>, draft: &mut Draft) {
             ),
         );
     }
-    if variables.flag("CACHE_ENABLED", false) || variables.take("CACHE_EXPIRATION_MINUTES").is_some() {
-        draft.leave("CACHE_ENABLED", "what a bearer token meant was kept; a source's `cache_for` says how long");
-    }
-    // Asked above only where the first was off.
-    variables.asked.push("CACHE_EXPIRATION_MINUTES");
 }
 
 fn pages(variables: &mut Variables<'_>, draft: &mut Draft) {

@@ -1,5 +1,6 @@
 //! oauth2-proxy's settings: each becomes a key of ours or a comment.
 
+mod bearers;
 mod flags;
 mod people;
 mod places;
@@ -12,8 +13,9 @@ use super::super::variables::Environment;
 use super::authservice::lifetimes;
 use super::draft::{Block, Draft};
 use super::{Migrated, MigrationError, origin};
+use bearers::bearers;
 use flags::{Fate, SETTINGS, Takes};
-use people::{bearers, headers, identity, issuer, provider};
+use people::{headers, identity, issuer, provider};
 use places::addresses;
 use sources::Given;
 
@@ -83,9 +85,16 @@ fn sessions(given: &Given, draft: &mut Draft) {
          signs in once more.",
     );
     let kept = given.text("session-store-type").unwrap_or("cookie");
+    let before = if kept == "redis" {
+        "they were in Redis, for all replicas. A store that replicas share is not there yet: they are"
+    } else {
+        "they were in the cookies, and are"
+    };
     draft.leave_to_do(
         format!("session-store-type {kept}"),
-        "sessions are in a file in `data_dir`, so that a sign-out ends them at once: one replica, with a volume",
+        format!(
+            "{before} in a file in `data_dir`, so that a sign-out ends them at once. Run one replica, with a volume"
+        ),
     );
     if given.is_set("cookie-secret") || given.is_set("cookie-secret-file") {
         draft.leave(

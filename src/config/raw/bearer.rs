@@ -23,7 +23,8 @@ pub(in crate::config) struct Bearer {
     /// about too; for `kubernetes`, default: `https://kubernetes.default.svc.cluster.local`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) issuer: Option<String>,
-    /// The audiences of which a token must name at least one. Required for `jwt` and `kubernetes`.
+    /// The audiences of which a token must name at least one. Required for `jwt` and `kubernetes`, and for
+    /// `introspection` without `scopes`; there, `['*']` lets every token in that the endpoint calls active.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(in crate::config) audiences: Vec<String>,
     /// The signature algorithms that its tokens may have: `RS256` to `RS512`, `PS256` to `PS512`, `ES256`, `ES384`,

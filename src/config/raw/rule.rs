@@ -35,7 +35,8 @@ pub(in crate::config) struct Rule {
     /// take its place.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) token: Option<Token>,
-    /// Whether the client's own `Authorization` header is left for the workload (`keep`).
+    /// Whether the client's own `Authorization` header is left for the workload (`keep`), unless it says here who they
+    /// are.
     pub(in crate::config) authorization: Authorization,
     /// What a request of this rule gets that nobody is signed in for.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -103,8 +103,12 @@ pub enum KubernetesVerify {
 /// Sessions as bearers.
 #[derive(Clone, Debug)]
 pub struct SessionBearerSettings {
-    /// Where the cookie's value is sent; in `authorization` it follows `Bearer `.
+    /// Where the cookie's value is sent; in `authorization` it follows `Bearer `, elsewhere it may.
     pub header: HeaderName,
+    /// Whether the gateway was set up for authservice, which is only so in its place. What is no live session then counts
+    /// as nothing at all, so that the cookie decides, instead of being refused; and as such gateways do not let us replace
+    /// `authorization`, the value is taken out of it, and no RC token put there.
+    pub as_authservice: bool,
 }
 
 /// A proxy in front of the gateway that signs who somebody is.
@@ -185,13 +189,30 @@ impl FrontProxy {
         })
     }
 
-    /// What else it sends of the user, unsigned: never believed, and no workload's to see.
+    /// What else comes of the user through it, unsigned: never believed, and no workload's to see.
     #[must_use]
     pub const fn unsigned_headers(&self) -> &'static [&'static str] {
         match self {
             Self::AwsAlb { .. } => &["x-amzn-oidc-identity", "x-amzn-oidc-accesstoken"],
             Self::GoogleIap { .. } => &["x-goog-authenticated-user-email", "x-goog-authenticated-user-id"],
-            Self::CloudflareAccess { .. } => &["cf-access-authenticated-user-email"],
+            Self::CloudflareAccess { .. } => &[
+                "cf-access-authenticated-user-email",
+                // What the client itself came with: its token, or the secret of a service token.
+                "cf-access-token",
+                "cf-access-client-id",
+                "cf-access-client-secret",
+            ],
+        }
+    }
+
+    /// What the names of the cookies begin with by which it knows whom it has signed in: whoever is sent one can be that
+    /// person. A load balancer's and IAP's have numbers or ids behind that.
+    #[must_use]
+    pub const fn cookies(&self) -> &'static [&'static str] {
+        match self {
+            Self::AwsAlb { .. } => &["AWSELBAuthSessionCookie", "AWSALBAuthNonce"],
+            Self::GoogleIap { .. } => &["GCP_IAAP_AUTH_TOKEN", "GCP_IAP_"],
+            Self::CloudflareAccess { .. } => &["CF_Authorization", "CF_AppSession", "CF_Session", "CF_Binding"],
         }
     }
 }

@@ -70,6 +70,13 @@ pub(super) fn cookie(
         let instead = "Write letters, digits, `-`, `_` and `.`, without the prefixes `__Host-` and `__Secure-`.";
         report.refuse(at_cookie.field("name").problem(what, instead));
     }
+    for (index, name) in raw.cookie.hide.iter().enumerate() {
+        if name.is_empty() || !name.chars().all(token) || name.starts_with("__") {
+            let what = format!("`{name}` is not what the name of a cookie begins with");
+            let instead = "Write letters, digits, `-`, `_` and `.`, without the prefixes `__Host-` and `__Secure-`.";
+            report.refuse(at_cookie.field("hide").index(index).problem(what, instead));
+        }
+    }
     let domain = raw.cookie.domain.as_ref().map(|domain| domain.to_ascii_lowercase());
     if let Some(domain) = &domain {
         let at_domain = at_cookie.field("domain");
@@ -91,7 +98,7 @@ pub(super) fn cookie(
         }
     }
     let secure = public_url.is_none_or(|url| url.scheme() == "https") && !raw.cookie.insecure;
-    CookieSettings { name: raw.cookie.name.clone(), domain, secure }
+    CookieSettings { name: raw.cookie.name.clone(), domain, secure, hide: raw.cookie.hide.clone() }
 }
 
 /// The prefixes of the browser doors and of the check.
@@ -166,6 +173,16 @@ pub(super) fn is_nearby(url: &Url) -> bool {
             address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
         }
         None => false,
+    }
+}
+
+/// What keys that come over plain http are in.
+pub(super) const KEYS_IN_DANGER: &str = "whoever sits on the way decides whose tokens are good";
+
+/// Refuses a far place that would be called over plain http.
+pub(super) fn refuse_plain_http(url: &Url, danger: &str, at: &Spot<'_>, report: &mut Report) {
+    if url.scheme() == "http" && !is_nearby(url) {
+        report.refuse(at.problem(format!("it is plain http: {danger}"), "Write https://."));
     }
 }
 

@@ -14,11 +14,11 @@ use super::super::raw::{self, BearerKind, Raw};
 use super::super::tree::{Node, Spot};
 use super::super::variables::Environment;
 use super::super::{
-    Access, BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings,
+    Access, Admit, BearerSettings, BearerSource, ClientAuth, IdentityField, IdentitySettings, IntrospectionSettings,
     JwtSettings, KubernetesApi, KubernetesSettings, KubernetesVerify, ProviderSettings, RuleSettings,
     SessionBearerSettings, TokenSettings,
 };
-use super::{header, identity, lifetime, missing, provider, readable, secret};
+use super::{address, header, identity, lifetime, missing, provider, readable, secret};
 use crate::identity::ProviderId;
 
 /// What the issuer of a cluster is called unless it is told otherwise.
@@ -84,6 +84,7 @@ pub(super) fn all(
         }
         if let Some(voucher) = Voucher::of(&source) {
             tell_apart(&vouchers, &voucher, &at, report);
+            tell_whom_it_admits(providers, &voucher, &at, report);
             vouchers.push(voucher);
         }
         sources.push(source);
@@ -92,6 +93,7 @@ pub(super) fn all(
         let at = root.field("front_proxy");
         let proxy = front_proxy::one(raw, &at, report)?;
         tell_apart(&vouchers, &Voucher::from(&proxy), &at, report);
+        tell_whom_it_admits(providers, &Voucher::from(&proxy), &at, report);
         Some(proxy)
     });
     BearerSettings { sources, front_proxy }
@@ -181,7 +183,7 @@ fn refuse_others(kind: &str, keys: &[&str], at: &Spot<'_>, report: &mut Report) 
 
 fn jwt(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Option<JwtSettings> {
     let issuer = provider::issuer(raw.issuer.as_deref(), &at.field("issuer"), report);
-    let audiences = audiences(&raw.audiences, true, &at.field("audiences"), report);
+    let audiences = audiences(&raw.audiences, &at.field("audiences"), report);
     let at_algorithms = at.field("algorithms");
     if raw.algorithms.is_empty() && !at_algorithms.is_written() {
         missing(&at_algorithms, "Write how its tokens are signed: `[RS256]`.", report);
@@ -192,7 +194,7 @@ fn jwt(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Option<JwtSetti
         issuer,
         audiences,
         algorithms: raw.algorithms.clone(),
-        jwks_url: url(raw.jwks_url.as_deref(), &at.field("jwks_url"), report),
+        jwks_url: url_of_keys(raw.jwks_url.as_deref(), &at.field("jwks_url"), report),
         identity: identity::settings(&raw.identity, &at.field("identity"), report),
         cache_for: cache_for(raw, "5m", at, report),
         id: id(raw.id.as_deref(), "jwt", &at.field("id"), report)?,
@@ -210,6 +212,9 @@ fn introspection(
         missing(&at_url, "Write the endpoint that says whose a token is: `https://…/introspect`.", report);
     }
     let url = url(raw.introspection_url.as_deref(), &at_url, report);
+    if let Some(url) = &url {
+        address::refuse_plain_http(url, "tokens and our client secret would travel there", &at_url, report);
+    }
     let at_client = at.field("client_id");
     match raw.client_id.as_deref().map(str::trim) {
         None => missing(&at_client, "Write our client id there.", report),
@@ -232,7 +237,7 @@ fn introspection(
         }
     };
     let issuer = raw.issuer.as_ref().map(|issuer| provider::issuer(Some(issuer), &at.field("issuer"), report));
-    let audiences = audiences(&raw.audiences, false, &at.field("audiences"), report);
+    let audiences = audiences_asked_about(raw, &at.field("audiences"), report);
     let identity = identity::settings(&raw.identity, &at.field("identity"), report);
     let cache_for = cache_for(raw, "1m", at, report);
     Some(IntrospectionSettings {
@@ -255,7 +260,7 @@ fn kubernetes(
     report: &mut Report,
 ) -> Option<KubernetesSettings> {
     let issuer = provider::issuer(Some(raw.issuer.as_deref().unwrap_or(CLUSTER_ISSUER)), &at.field("issuer"), report);
-    let audiences = audiences(&raw.audiences, true, &at.field("audiences"), report);
+    let audiences = audiences(&raw.audiences, &at.field("audiences"), report);
     let at_api = at.field("api_url");
     let address = match &raw.api_url {
         Some(text) => url(Some(text), &at_api, report),
@@ -312,7 +317,9 @@ fn session(
     at: &Spot<'_>,
     report: &mut Report,
 ) -> Option<SessionBearerSettings> {
-    let Some(text) = &raw.header else { return Some(SessionBearerSettings { header: AUTHORIZATION }) };
+    let Some(text) = &raw.header else {
+        return Some(SessionBearerSettings { header: AUTHORIZATION, as_authservice: false });
+    };
     let name = header::usable(text).map_err(|(what, instead)| report.refuse(at.problem(what, instead))).ok()?;
     let is_ours = name == token.header || headers.iter().any(|(other, _)| *other == name);
     if name != AUTHORIZATION && (is_ours || header::TAKEN.contains(&name.as_str())) {
@@ -320,7 +327,7 @@ fn session(
         report.refuse(at.problem(what, "Write `authorization`, or a name such as `x-auth-token`."));
         return None;
     }
-    Some(SessionBearerSettings { header: name })
+    Some(SessionBearerSettings { header: name, as_authservice: false })
 }
 
 fn id(text: Option<&str>, default: &str, at: &Spot<'_>, report: &mut Report) -> Option<ProviderId> {
@@ -332,15 +339,41 @@ fn id(text: Option<&str>, default: &str, at: &Spot<'_>, report: &mut Report) -> 
     parsed.ok()
 }
 
-fn audiences(raw: &[String], required: bool, at: &Spot<'_>, report: &mut Report) -> Vec<String> {
-    if raw.is_empty() && (required || at.is_written()) {
-        let what = "without an audience, tokens that others were given would be good here";
-        report.refuse(at.problem(what, "Write what its tokens for us name in `aud`: `[countersign]`."));
+const STRANGERS_TOKENS: &str = "tokens that others were given would be good here";
+const FOR_US: &str = "Write what its tokens for us name in `aud`: `[countersign]`.";
+
+fn audiences(raw: &[String], at: &Spot<'_>, report: &mut Report) -> Vec<String> {
+    if raw.is_empty() {
+        report.refuse(at.problem(format!("without an audience, {STRANGERS_TOKENS}"), FOR_US));
     }
-    for (index, _) in raw.iter().enumerate().filter(|(_, name)| name.trim().is_empty()) {
-        report.refuse(at.index(index).problem("it is empty", "Write what its tokens for us name in `aud`."));
+    for (index, name) in raw.iter().enumerate() {
+        match name.trim() {
+            "" => report.refuse(at.index(index).problem("it is empty", "Write what its tokens for us name in `aud`.")),
+            "*" => {
+                let what = format!("`*` is no audience, and if it were all of them, {STRANGERS_TOKENS}");
+                report.refuse(at.index(index).problem(what, FOR_US));
+            }
+            _ => {}
+        }
     }
     raw.to_vec()
+}
+
+/// The audiences of opaque tokens; none if `*` says that any will do, or if the scopes tell which tokens are for us.
+fn audiences_asked_about(raw: &raw::Bearer, at: &Spot<'_>, report: &mut Report) -> Vec<String> {
+    match &raw.audiences[..] {
+        [any] if any == "*" => Vec::new(),
+        [] if at.is_written() => audiences(&[], at, report),
+        [] => {
+            if raw.scopes.is_empty() {
+                let instead = "Write what its tokens for us name in `aud` or `scope`: `audiences: [countersign]`; or \
+                               `audiences: ['*']`, if all that the endpoint calls active are for us.";
+                report.refuse(at.problem(format!("without `audiences` or `scopes`, {STRANGERS_TOKENS}"), instead));
+            }
+            Vec::new()
+        }
+        many => audiences(many, at, report),
+    }
 }
 
 /// Of an access token (RFC 6749 section 3.3).
@@ -361,6 +394,13 @@ fn url(text: Option<&str>, at: &Spot<'_>, report: &mut Report) -> Option<Url> {
         report.refuse(at.problem(format!("`{text}` is no URL"), "Write `https://…`."));
     }
     url
+}
+
+/// Of keys that vouch for tokens.
+fn url_of_keys(text: Option<&str>, at: &Spot<'_>, report: &mut Report) -> Option<Url> {
+    let url = url(text, at, report)?;
+    address::refuse_plain_http(&url, address::KEYS_IN_DANGER, at, report);
+    Some(url)
 }
 
 fn cache_for(raw: &raw::Bearer, default: &str, at: &Spot<'_>, report: &mut Report) -> Duration {
@@ -405,6 +445,29 @@ fn tell_apart(earlier: &[Voucher], voucher: &Voucher, at: &Spot<'_>, report: &mu
         let instead = "Give it its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users \
                        are named by `email`, its own `identity: {admit: {email_domains: […]}}`.";
         report.refuse(at.problem(what, instead));
+    }
+}
+
+/// Warns where whom a provider turns away may come with a token of the same issuer, and nobody wrote that he may.
+fn tell_whom_it_admits(providers: &[ProviderSettings], voucher: &Voucher, at: &Spot<'_>, report: &mut Report) {
+    let at_admit = at.field("identity").field("admit");
+    // What is inherited keeps the key under which it was written.
+    if at_admit.is_written() && at_admit.key().starts_with(at.key()) {
+        return;
+    }
+    let is_everybody =
+        |admit: &Admit| [&admit.groups, &admit.email_domains].iter().all(|names| names.iter().any(|name| name == "*"));
+    for provider in providers.iter().filter(|provider| voucher.issuer.as_ref() == Some(&provider.issuer)) {
+        let theirs = &provider.identity.admit;
+        if *theirs != voucher.identity.admit && !is_everybody(theirs) {
+            let what = format!(
+                "it does not ask whom `{}` admits, which has the same issuer: whoever may not sign in there may bring \
+                 a token",
+                provider.id
+            );
+            let instead = "Write its own `identity: {admit: {…}}`, with what the provider has or whom else you mean.";
+            report.warn(at.problem(what, instead));
+        }
     }
 }
 

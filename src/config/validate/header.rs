@@ -33,6 +33,11 @@ pub(super) const TAKEN: [&str; 8] = [
     "x-envoy-auth-headers-to-remove",
 ];
 
+/// Whether a header means something already, so that no other use of it is good.
+pub(in crate::config) fn is_taken(name: &HeaderName) -> bool {
+    TAKEN.contains(&name.as_str()) || HOP_BY_HOP.contains(&name.as_str())
+}
+
 pub(super) fn identity(
     raw: &Headers,
     token_header: &HeaderName,

@@ -144,11 +144,7 @@ fn overage(raw: &raw::GroupsSource, at: &Spot<'_>, report: &mut Report) -> Overa
         (Some(_), Some(_)) if raw.overage != raw::Overage::Graph => {
             report.refuse(at.problem("nobody asks there", "Write `overage: graph`, or take it out."));
         }
-        (Some(url), _) if url.scheme() == "http" && !address::is_nearby(url) => {
-            let what = "users' access tokens would travel there over plain http";
-            report.refuse(at.problem(what, "Write https://."));
-        }
-        _ => {}
+        (Some(url), _) => address::refuse_plain_http(url, "users' access tokens would travel there", &at, report),
     }
     match (raw.overage, url) {
         (raw::Overage::Graph, Some(url)) => Overage::Graph(url),

@@ -127,17 +127,18 @@ fn one(raw: &raw::Provider, at: &Spot<'_>, environment: &Environment, report: &m
             report.refuse(at.field(name).problem(what, "Write `https://…`, or a path that begins with one slash."));
         }
     }
-    let mut called = |name: &str, text: &Option<String>| {
+    let mut called = |name: &str, text: &Option<String>, danger: &str| {
         let text = text.as_ref()?;
-        let url = http_url(text);
-        if url.is_none() {
-            report.refuse(at.field(name).problem(format!("`{text}` is no URL"), "Write `https://…`."));
+        let (url, at) = (http_url(text), at.field(name));
+        match &url {
+            None => report.refuse(at.problem(format!("`{text}` is no URL"), "Write `https://…`.")),
+            Some(url) => address::refuse_plain_http(url, danger, &at, report),
         }
         url
     };
-    let token_url = called("token_url", &raw.token_url);
-    let userinfo_url = called("userinfo_url", &raw.userinfo_url);
-    let jwks_url = called("jwks_url", &raw.jwks_url);
+    let token_url = called("token_url", &raw.token_url, "our client secret and users' codes would travel there");
+    let userinfo_url = called("userinfo_url", &raw.userinfo_url, "users' access tokens would travel there");
+    let jwks_url = called("jwks_url", &raw.jwks_url, address::KEYS_IN_DANGER);
     let identity = identity::settings(&raw.identity, &at.field("identity"), report);
     let id = id?;
     Some(ProviderSettings {

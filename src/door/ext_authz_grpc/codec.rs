@@ -1,13 +1,15 @@
-//! Messages to bytes and back. What is no message becomes none, and is answered as such.
+//! Messages to bytes and back. What is no check becomes none, and is answered as such. A message is read here to its end:
+//! what waits for the rest of its stream must be no larger than what was sent.
 
 use prost::Message as _;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use super::messages::{CheckRequest, CheckResponse};
+use super::messages::CheckResponse;
+use super::question::Asked;
 
-/// What was sent, if it is a message.
-pub(super) type Sent = Option<CheckRequest>;
+/// What was sent, if it is a check.
+pub(super) type Sent = Option<Asked>;
 
 /// Reads checks and writes answers.
 #[derive(Clone, Copy, Debug)]
@@ -35,7 +37,7 @@ impl Decoder for CheckCodec {
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<Sent>, Status> {
         // One reference-counted piece, of which the message's fields are parts.
         let bytes = bytes::Buf::copy_to_bytes(bytes, bytes::Buf::remaining(bytes));
-        Ok(Some(CheckRequest::decode(bytes).ok()))
+        Ok(Some(Asked::read(bytes)))
     }
 }
 

@@ -57,6 +57,39 @@ pub(super) struct HeaderValue {
     pub(super) raw_value: Bytes,
 }
 
+/// A check of which only the headers are counted: reading it takes no memory for them.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CountedRequest {
+    #[prost(message, optional, tag = "1")]
+    pub(super) attributes: Option<CountedContext>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CountedContext {
+    #[prost(message, optional, tag = "4")]
+    pub(super) request: Option<CountedAttributedRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CountedAttributedRequest {
+    #[prost(message, optional, tag = "2")]
+    pub(super) http: Option<CountedHttpRequest>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CountedHttpRequest {
+    #[prost(message, repeated, tag = "3")]
+    pub(super) headers: Vec<()>,
+    #[prost(message, optional, tag = "13")]
+    pub(super) header_map: Option<CountedHeaderMap>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct CountedHeaderMap {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) headers: Vec<()>,
+}
+
 /// Of the two responses one is set.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct CheckResponse {

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::reserved::is_reserved;
 use super::unusable;
 use crate::config::{IdentitySettings, Replacement};
 use crate::identity::{GroupName, Groups, UserId};
@@ -25,13 +26,27 @@ pub(super) fn user(said: &str, settings: &IdentitySettings) -> Result<UserId, Tr
         })?;
         name = user.to_string();
     }
-    UserId::parse(format!("{}{name}", settings.user_prefix)).map_err(|error| unusable(claim, error))
+    let user = UserId::parse(format!("{}{name}", settings.user_prefix)).map_err(|error| unusable(claim, error))?;
+    if is_reserved(user.as_str()) {
+        let hint = "Kubernetes keeps names that begin with `system:` for itself, and no provider may say them: let \
+                    `identity.user.prefix` stand before them, or take service accounts from a `bearer` source of kind \
+                    `kubernetes`";
+        return Err(unusable(claim, format_args!("it makes `{user}` of this user: {hint}")));
+    }
+    Ok(user)
+}
+
+/// The groups of somebody, and those that are no provider's to say.
+pub(super) struct Sorted {
+    pub(super) groups: Groups,
+    pub(super) reserved: Vec<GroupName>,
 }
 
 /// The groups that count: chosen by the provider's names, renamed, with the prefix, in this order.
-pub(super) fn groups<'n>(said: impl Iterator<Item = &'n str>, settings: &IdentitySettings) -> Result<Groups, Trouble> {
+pub(super) fn groups<'n>(said: impl Iterator<Item = &'n str>, settings: &IdentitySettings) -> Result<Sorted, Trouble> {
     let refused = |error: &dyn std::fmt::Display| unusable(&settings.groups_claim, error);
     let mut names = Vec::new();
+    let mut reserved = Vec::new();
     for name in said {
         if name.len() > LONGEST {
             return Err(refused(&format_args!("the name of a group is longer than {LONGEST} bytes")));
@@ -46,8 +61,10 @@ pub(super) fn groups<'n>(said: impl Iterator<Item = &'n str>, settings: &Identit
         };
         let alone = GroupName::parse(&*name).map_err(|error| refused(&error))?;
         let prefixed = GroupName::parse(format!("{}{alone}", settings.groups_prefix));
-        names.push(prefixed.map_err(|error| refused(&error))?);
+        let prefixed = prefixed.map_err(|error| refused(&error))?;
+        if is_reserved(prefixed.as_str()) { &mut reserved } else { &mut names }.push(prefixed);
     }
     let few = "keep those that matter by `identity.groups.only`";
-    Groups::new(names).map_err(|error| refused(&format_args!("{error}: {few}")))
+    let groups = Groups::new(names).map_err(|error| refused(&format_args!("{error}: {few}")))?;
+    Ok(Sorted { groups, reserved })
 }

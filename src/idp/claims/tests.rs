@@ -154,6 +154,56 @@ fn a_user_is_put_into_lower_case_then_transformed_then_prefixed() {
 }
 
 #[test]
+fn no_provider_makes_a_user_of_kubernetes_whatever_the_settings_make_of_its_names() {
+    let user = |identity: &str, name: &str| {
+        judged(json!({"name": name}), json!({}), &read(identity)).map(|identity| identity.user.to_string())
+    };
+    let as_said = "{user: {claim: name}}";
+    for (identity, name) in [
+        (as_said, "system:serviceaccount:kubeflow:ml-pipeline"),
+        (as_said, "System:ServiceAccount:a:b"),
+        (as_said, "system:anonymous"),
+        ("{user: {claim: name, lower_case: true}}", "SYSTEM:node:a"),
+        ("{user: {claim: name, transform: [{regex: 'x-(.*)', replace: '$1'}]}}", "x-system:serviceaccount:a:b"),
+        ("{user: {claim: name, transform: [{regex: '(.*)', replace: 'system:serviceaccount:$1'}]}}", "a:b"),
+        ("{user: {claim: name, prefix: 'system:serviceaccount:'}}", "a:b"),
+        ("{user: {claim: name, prefix: system}}", ":serviceaccount:a:b"),
+    ] {
+        let reason = user(identity, name).expect_err(name);
+        for part in ["claim `name`", "Kubernetes keeps names", "`identity.user.prefix`", "`kubernetes`"] {
+            assert!(reason.contains(part), "{reason}");
+        }
+    }
+    let apart = "{user: {claim: name, prefix: 'corp:'}}";
+    assert_eq!(user(apart, "system:serviceaccount:a:b"), Ok("corp:system:serviceaccount:a:b".into()));
+    for near in ["system", "systems:x", "my-system:x", "\u{17f}ystem:x"] {
+        assert_eq!(user(as_said, near), Ok(near.into()));
+    }
+}
+
+#[test]
+fn groups_of_kubernetes_are_left_out_whatever_the_settings_make_of_their_names() {
+    let groups = |identity: &str, said: Value| {
+        let identity =
+            judged(json!({"email": "a@b", "email_verified": true, "groups": said}), json!({}), &read(identity));
+        identity.map(|identity| identity.groups.iter().map(ToString::to_string).collect::<Vec<_>>())
+    };
+    let said = json!(["ml", "system:masters", "System:nodes", " system:masters", "\nsystem:masters", "systems"]);
+    assert_eq!(groups("{}", said), Ok(vec!["ml".into(), "systems".into()]));
+    assert_eq!(groups("{}", json!("system:masters")), Ok(vec![]));
+    let renamed = "{groups: {rename: [{regex: 'k8s-(.*)', replace: 'system:$1'}]}}";
+    assert_eq!(groups(renamed, json!(["k8s-masters", "ops"])), Ok(vec!["ops".into()]));
+    assert_eq!(groups("{groups: {prefix: 'system:'}}", json!(["masters", "ops"])), Ok(vec![]));
+    let apart = groups("{groups: {prefix: 'corp:'}}", json!(["system:masters"]));
+    assert_eq!(apart, Ok(vec!["corp:system:masters".into()]));
+    let mut by_graph = claims(json!({"email": "a@b", "email_verified": true}), json!({}));
+    by_graph.graph_groups = Some(vec!["system:masters".into(), "ml".into()]);
+    let provider = ProviderId::parse("corp").expect("an id");
+    let identity = by_graph.identity("s1", &provider, &read("{}")).expect("an identity");
+    assert_eq!(identity.groups.to_csv(), "ml");
+}
+
+#[test]
 fn an_address_is_verified_before_it_is_transformed() {
     let by_part = read("{user: {transform: [{regex: '(.*)@.*', replace: '$1'}]}}");
     let said = |verified: bool| json!({"email": "Ann@Example.com", "email_verified": verified});

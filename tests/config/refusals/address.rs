@@ -158,6 +158,14 @@ fn names_and_paths_are_checked() {
             "Write letters, digits, `-`, `_` and `.`, without the prefixes `__Host-` and `__Secure-`."
         ]
     );
+    for name in ["''", "__Host-x", "x=1"] {
+        let [at, what, instead] = &mistake(&good(&format!("cookie: {{hide: [corp, {name}]}}\n")))[..] else {
+            panic!("three lines")
+        };
+        assert_eq!(at, "countersign.yaml:4:23: cookie.hide[1]");
+        assert_eq!(what, &format!("`{}` is not what the name of a cookie begins with", name.trim_matches('\'')));
+        assert_eq!(instead, "Write letters, digits, `-`, `_` and `.`, without the prefixes `__Host-` and `__Secure-`.");
+    }
     assert_eq!(
         mistake(&good("paths: {prefix: /oauth2/}\n")),
         [

@@ -30,7 +30,7 @@ fn good_sources_are_good() {
     let both = "bearer:
   - {kind: jwt, issuer: 'https://dex.example.com', audiences: [mesh], algorithms: [RS256]}
   - {kind: kubernetes, audiences: [mesh]}
-  - {kind: introspection, introspection_url: 'https://robots.example.com/introspect', client_id: c, client_secret: {env: DEX_SECRET}, identity: {user: {prefix: 'opaque:'}}}
+  - {kind: introspection, introspection_url: 'https://robots.example.com/introspect', client_id: c, client_secret: {env: DEX_SECRET}, audiences: [mesh], identity: {user: {prefix: 'opaque:'}}}
   - {kind: session, header: x-auth-token}
 ";
     let prefixed = both.replace("kind: kubernetes,", "kind: kubernetes, identity: {user: {prefix: 'sa:'}},");
@@ -73,7 +73,7 @@ fn a_source_is_complete() {
             "bearer:\n  - {kind: introspection, identity: {user: {prefix: 'robot:'}}}\nidentity: {user: {prefix: 'corp:'}}\n"
         )),
         [
-            "the configuration has 3 mistakes:",
+            "the configuration has 4 mistakes:",
             "",
             "1. countersign.yaml:5:5: bearer[0].introspection_url",
             "it is missing",
@@ -85,7 +85,11 @@ fn a_source_is_complete() {
             "",
             "3. countersign.yaml:5:5: bearer[0].client_secret",
             "it is missing",
-            "Write `client_secret: {file: /path/to/it}`."
+            "Write `client_secret: {file: /path/to/it}`.",
+            "",
+            "4. countersign.yaml:5:5: bearer[0].audiences",
+            "without `audiences` or `scopes`, tokens that others were given would be good here",
+            "Write what its tokens for us name in `aud` or `scope`: `audiences: [countersign]`; or `audiences: ['*']`, if all that the endpoint calls active are for us."
         ]
     );
 }
@@ -109,6 +113,15 @@ fn what_would_let_strangers_in_is_refused() {
                 "countersign.yaml:5:79: bearer[0].audiences[0]",
                 "it is empty",
                 "Write what its tokens for us name in `aud`.",
+            ],
+        ),
+        (
+            "audiences: [mesh]",
+            "audiences: ['*']",
+            [
+                "countersign.yaml:5:79: bearer[0].audiences[0]",
+                "`*` is no audience, and if it were all of them, tokens that others were given would be good here",
+                "Write what its tokens for us name in `aud`: `[countersign]`.",
             ],
         ),
         (
@@ -184,6 +197,103 @@ fn what_would_let_strangers_in_is_refused() {
     }
 }
 
+/// An opaque source that nothing is wrong with, but for `keys` and where it is.
+fn opaque(url: &str, keys: &str) -> Vec<String> {
+    let text = format!(
+        "bearer:
+  - {{kind: introspection, introspection_url: '{url}', client_id: c, client_secret: {{env: DEX_SECRET}}, identity: {{user: {{prefix: 'o:'}}}}{keys}}}
+identity: {{user: {{prefix: 'corp:'}}}}
+"
+    );
+    mistake(&good(&text))
+}
+
+#[test]
+fn an_opaque_token_is_for_us_by_its_audience_or_its_scopes_or_by_our_word() {
+    let here = "https://a.example.com/i";
+    for keys in ["audiences: [mesh]", "scopes: [mesh]", "audiences: ['*']", "audiences: ['*'], scopes: [mesh]"] {
+        assert_eq!(opaque(here, &format!(", {keys}")), ["(nothing)"], "{keys}");
+    }
+    assert_eq!(
+        opaque(here, ""),
+        [
+            "countersign.yaml:5:5: bearer[0].audiences",
+            "without `audiences` or `scopes`, tokens that others were given would be good here",
+            "Write what its tokens for us name in `aud` or `scope`: `audiences: [countersign]`; or `audiences: ['*']`, if all that the endpoint calls active are for us."
+        ]
+    );
+    for keys in [", scopes: []", ", audiences: []", ", audiences: [mesh, '*']", ", audiences: ['']"] {
+        assert!(opaque(here, keys)[0].contains("bearer[0].audiences"), "{keys}: {:?}", opaque(here, keys));
+    }
+}
+
+#[test]
+fn neither_tokens_nor_keys_travel_far_over_plain_http() {
+    let balancer = "kind: aws-alb, issuer: 'https://login.example.com', client_id: c, arn: 'arn:aws:elasticloadbalancing:eu-central-1:1:loadbalancer/app/mesh/50', keys_url:";
+    for near in ["http://127.0.0.1/i", "http://10.1.2.3/i", "http://hydra.auth.svc.cluster.local/i", "http://hydra/i"] {
+        assert_eq!(opaque(near, ", audiences: [mesh]"), ["(nothing)"], "{near}");
+        assert_eq!(proxy(&format!("{balancer} '{near}'")), ["(nothing)"], "{near}");
+    }
+    assert_eq!(
+        opaque("http://a.example.com/i", ", audiences: [mesh]"),
+        [
+            "countersign.yaml:5:46: bearer[0].introspection_url",
+            "it is plain http: tokens and our client secret would travel there",
+            "Write https://."
+        ]
+    );
+    assert_eq!(
+        jwt("id: robots", "jwks_url: 'http://robots.example.com/keys'"),
+        [
+            "countersign.yaml:5:27: bearer[0].jwks_url",
+            "it is plain http: whoever sits on the way decides whose tokens are good",
+            "Write https://."
+        ]
+    );
+    assert_eq!(
+        proxy(&format!("{balancer} 'http://keys.example.com/'")),
+        [
+            "countersign.yaml:4:168: front_proxy.keys_url",
+            "it is plain http: whoever sits on the way decides whose tokens are good",
+            "Write https://."
+        ]
+    );
+}
+
+#[test]
+fn whom_a_provider_turns_away_does_not_come_by_a_token_unless_that_is_written() {
+    let warnings = |provider: &str, source: &str, all: &str| {
+        let text = format!(
+            "public_url: https://mesh.example.com
+providers:
+  - {{id: dex, issuer: https://dex.example.com, client_id: c, client_auth: none, identity: {{{provider}}}}}
+bearer:
+  - {{kind: jwt, issuer: 'https://dex.example.com', audiences: [mesh], algorithms: [RS256], identity: {{{source}}}}}
+identity: {{{all}}}
+"
+        );
+        Home::new().warnings(&text, &[])
+    };
+    let (staff, everybody) = ("admit: {groups: [staff]}", "admit: {groups: ['*']}");
+    assert_eq!(
+        warnings(staff, "", ""),
+        "countersign.yaml:5:5: bearer[0]\n   it does not ask whom `dex` admits, which has the same issuer: whoever may \
+         not sign in there may bring a token\n   Write its own `identity: {admit: {…}}`, with what the provider has or \
+         whom else you mean."
+    );
+    assert!(warnings(staff, "", "admit: {groups: [interns]}").contains("`dex` admits"), "others than the provider's");
+    for (provider, source, all) in [
+        ("", "", ""),
+        ("", "", staff),
+        (everybody, "", staff),
+        (staff, staff, ""),
+        (staff, everybody, ""),
+        (staff, "", staff),
+    ] {
+        assert_eq!(warnings(provider, source, all), "", "{provider} {source} {all}");
+    }
+}
+
 #[test]
 fn what_is_written_must_count() {
     assert_eq!(
@@ -214,7 +324,7 @@ fn what_is_written_must_count() {
 
 #[test]
 fn no_source_is_shown_what_is_for_another() {
-    let introspection = "  - {kind: introspection, introspection_url: 'https://a.example.com/i', client_id: c, client_secret: {env: DEX_SECRET}, id: ID, identity: {user: {prefix: 'ID:'}}}\n";
+    let introspection = "  - {kind: introspection, introspection_url: 'https://a.example.com/i', client_id: c, client_secret: {env: DEX_SECRET}, audiences: [mesh], id: ID, identity: {user: {prefix: 'ID:'}}}\n";
     let corp = "identity: {user: {prefix: 'corp:'}}\n";
     let two = format!("bearer:\n{}{}{corp}", introspection.replace("ID", "a"), introspection.replace("ID", "b"));
     assert_eq!(
@@ -347,7 +457,7 @@ fn what_sources_could_say_of_the_users_of_others_is_warned_of() {
         assert!(said.contains(&format!("   {what} providers and sources")), "{rest}: {said}");
     }
     let introspection = "bearer:\n  - {kind: introspection, introspection_url: https://x.example.com/i, client_id: c, \
-                         client_secret: s, identity: {user: {prefix: 'o:'}}}\n";
+                         client_secret: s, scopes: [mesh], identity: {user: {prefix: 'o:'}}}\n";
     assert!(said(introspection).contains("whoever runs `introspection` can give its users those of `staff`"));
     let proxy = "front_proxy: {kind: google-iap, audience: /projects/1/global/backendServices/2, identity: {user: {prefix: 'g:'}}}\n";
     assert!(said(proxy).starts_with("countersign.yaml:4:14: front_proxy\n"), "{}", said(proxy));

@@ -127,7 +127,7 @@ fn graph_is_asked_at_a_place_that_is_one_and_only_if_that_is_wanted() {
         in_identity("{groups: {overage: graph, graph_url: 'http://graph.microsoft.us'}}"),
         [
             "countersign.yaml:4:48: identity.groups.graph_url",
-            "users' access tokens would travel there over plain http",
+            "it is plain http: users' access tokens would travel there",
             "Write https://."
         ]
     );

@@ -89,6 +89,30 @@ fn an_issuer_is_a_url() {
 }
 
 #[test]
+fn no_secret_and_no_key_travels_far_over_plain_http() {
+    let provider = |key: &str, host: &str| {
+        mistake(&format!(
+            "public_url: https://mesh.example.com\nproviders:\n  - {{id: dex, issuer: https://dex.example.com, client_id: c, client_secret: {{env: DEX_SECRET}}, {key}: 'http://{host}/x'}}\n"
+        ))
+    };
+    for (key, column, danger) in [
+        ("token_url", 107, "our client secret and users' codes would travel there"),
+        ("userinfo_url", 110, "users' access tokens would travel there"),
+        ("jwks_url", 106, "whoever sits on the way decides whose tokens are good"),
+    ] {
+        assert_eq!(
+            provider(key, "dex.example.com"),
+            [
+                &*format!("countersign.yaml:3:{column}: providers[0].{key}"),
+                &*format!("it is plain http: {danger}"),
+                "Write https://."
+            ]
+        );
+        assert_eq!(provider(key, "dex.auth.svc.cluster.local:5556"), ["(nothing)"], "{key}");
+    }
+}
+
+#[test]
 fn urls_are_urls() {
     assert_eq!(
         mistake(

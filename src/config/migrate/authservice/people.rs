@@ -1,8 +1,16 @@
-//! Who authservice let in, and under what name: the provider, claims, headers, bearers.
+//! Who authservice let in, and under what name: the provider, claims, headers.
 
 use super::super::draft::{Block, Draft, Value};
 use super::super::list;
 use super::Variables;
+use super::transformers::rewritings;
+
+/// Stands where the client's id is to be written: Kubeflow's own.
+pub(super) const CLIENT_ID: &str = "authservice-oidc";
+
+/// The headers of the user and the groups, unless they were called otherwise.
+pub(super) const USERID_HEADER: &str = "kubeflow-userid";
+pub(super) const GROUPS_HEADER: &str = "kubeflow-groups";
 
 pub(super) fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer: &str, callback: &str) {
     let mut provider = Block::default();
@@ -15,7 +23,7 @@ pub(super) fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer:
             "CLIENT_ID",
             "it was not among the settings (Kubeflow: Secret oidc-authservice-client); write it",
         );
-        provider.text("client_id", "authservice-oidc").note("TO DO: the CLIENT_ID of the Secret.");
+        provider.text("client_id", CLIENT_ID).note("TO DO: the CLIENT_ID of the Secret.");
     }
     // Named, so that it counts as known; never looked at.
     variables.asked.push("CLIENT_SECRET");
@@ -41,7 +49,9 @@ pub(super) fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer:
 
 pub(super) fn identity(variables: &mut Variables<'_>, draft: &mut Draft) {
     let mut user = Block::default();
-    user.text("claim", variables.take("USERID_CLAIM").unwrap_or("email"));
+    let claim = variables.take("USERID_CLAIM").unwrap_or("email");
+    user.text("claim", claim);
+    transform(variables, &mut user, claim, draft);
     if let Some(prefix) = variables.take("USERID_PREFIX") {
         user.text("prefix", prefix);
     }
@@ -55,40 +65,60 @@ pub(super) fn identity(variables: &mut Variables<'_>, draft: &mut Draft) {
              must be in the token, or write `allow_unverified_email: true` here.",
         )
         .block("groups", groups);
-    // A group's name may hold a space.
-    let groups_of = |text: &str| -> Vec<String> {
-        text.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
-    };
-    let allowed =
-        variables.take("GROUPS_ALLOWLIST").map(groups_of).filter(|groups| groups.iter().all(|group| group != "*"));
-    if let Some(groups) = allowed.filter(|groups| !groups.is_empty()) {
+    if let Some(groups) = allowed_groups(variables) {
         let mut admit = Block::default();
         admit.list("groups", groups);
         identity.block("admit", admit);
     }
     draft.root.block("identity", identity);
-    if let Some(transformers) = variables.take("USERID_TRANSFORMERS").filter(|text| *text != "[]") {
-        draft.leave_to_do(
+}
+
+/// Whom `GROUPS_ALLOWLIST` named, unless that was everybody.
+pub(super) fn allowed_groups(variables: &mut Variables<'_>) -> Option<Vec<String>> {
+    // A group's name may hold a space.
+    let groups_of = |text: &str| -> Vec<String> {
+        text.split(',').map(str::trim).filter(|group| !group.is_empty()).map(str::to_owned).collect()
+    };
+    let allowed = variables.take("GROUPS_ALLOWLIST").map(groups_of);
+    allowed.filter(|groups| !groups.is_empty() && groups.iter().all(|group| group != "*"))
+}
+
+fn transform(variables: &mut Variables<'_>, user: &mut Block, claim: &str, draft: &mut Draft) {
+    let Some(text) = variables.take("USERID_TRANSFORMERS") else { return };
+    // No address that we accept holds two `@`.
+    match rewritings(text, claim == "email") {
+        Ok(rewritings) => {
+            let written = rewritings.into_iter().map(|one| {
+                let mut block = Block::default();
+                block.text("regex", one.regex).text("replace", one.replace);
+                block
+            });
+            user.blocks("transform", written.collect()).note(
+                "USERID_TRANSFORMERS, each for the whole name. Two users whom it makes one name are one user.",
+            );
+        }
+        Err(why) => draft.leave_to_do(
             "USERID_TRANSFORMERS",
             format!(
-                "they rewrote the user by {transformers}. Write the same as transforms of the user \
-                 (docs/configuration.md), or people will have other names, and not reach what is theirs"
+                "they rewrote the user by {text}. {why}. Write the same as `identity: {{user: {{transform: [{{regex: …, \
+                 replace: …}}]}}}}`, each for the whole name (docs/configuration.md), or people will have other names, and \
+                 not reach what is theirs"
             ),
-        );
+        ),
     }
 }
 
 pub(super) fn headers(variables: &mut Variables<'_>, draft: &mut Draft) {
-    let user = variables.take("USERID_HEADER").unwrap_or("kubeflow-userid");
-    let groups = variables.take("GROUPS_HEADER").unwrap_or("kubeflow-groups");
+    let user = variables.take("USERID_HEADER").unwrap_or(USERID_HEADER);
+    let groups = variables.take("GROUPS_HEADER").unwrap_or(GROUPS_HEADER);
     let mut headers = Block::default();
-    for (name, field) in [(user, "user"), (groups, "groups")] {
+    for (variable, name, field) in [("USERID_HEADER", user, "user"), ("GROUPS_HEADER", groups, "groups")] {
         // A header that we could not own must not make the whole file worthless.
         if name.contains('_') || http::HeaderName::try_from(name).is_err() {
             draft.leave_to_do(
-                format!("the header {name}"),
+                variable,
                 format!(
-                    "it carried the {field}. A name with `_` is read as one with `-` by many servers: take another"
+                    "{name} carried the {field}. A name with `_` is read as one with `-` by many servers: take another"
                 ),
             );
         } else {
@@ -111,58 +141,16 @@ pub(super) fn headers(variables: &mut Variables<'_>, draft: &mut Draft) {
     if let Some(name) = variables.take("AUTH_METHOD_HEADER") {
         draft.leave(
             "AUTH_METHOD_HEADER",
-            format!("{name} told how somebody had signed in; the token's `idp` tells by whom"),
+            format!(
+                "{name} told whether somebody came with a cookie or a header; the token's `idp` tells by whom. {}",
+                if variables.in_its_place {
+                    "Nobody sets it, and what a client sends in it is removed"
+                } else {
+                    "Nobody sets it: have the gateway remove what a client sends in it, if a workload believes it"
+                }
+            ),
         );
     }
-}
-
-/// The ways in without a browser. authservice had them on unless told otherwise.
-pub(super) fn bearers(variables: &mut Variables<'_>, draft: &mut Draft, issuer: &str) {
-    let audiences = variables
-        .take("AUDIENCES")
-        .map_or_else(|| vec!["istio-ingressgateway.istio-system.svc.cluster.local".to_owned()], list);
-    let audiences = audiences.join(", ");
-    let header = variables.take("AUTH_HEADER").unwrap_or("Authorization");
-    let id_token_header = variables.take("ID_TOKEN_HEADER").unwrap_or("Authorization");
-    let client = variables.take("CLIENT_ID").unwrap_or("the client id");
-    let access_token = variables.take("ACCESS_TOKEN_AUTHN").unwrap_or("jwt");
-    let mut say = |name: &'static str, on: bool, what: &str, line: String| {
-        if on {
-            let why = format!("{what} could enter without a browser. Where that is used, configure: {line}");
-            draft.leave(name, why);
-        }
-    };
-    say(
-        "KUBERNETES_AUTHN_ENABLED, AUDIENCES",
-        variables.flag("KUBERNETES_AUTHN_ENABLED", true),
-        "Kubernetes ServiceAccount tokens",
-        format!("bearer: [{{kind: kubernetes, audiences: [{audiences}]}}]"),
-    );
-    let with_access_token = variables.flag("ACCESS_TOKEN_AUTHN_ENABLED", true);
-    say(
-        "ACCESS_TOKEN_AUTHN_ENABLED, ACCESS_TOKEN_AUTHN",
-        with_access_token && access_token == "jwt",
-        "JWT access tokens of the provider",
-        format!("bearer: [{{kind: jwt, issuer: {issuer}, audiences: [{audiences}], algorithms: [RS256]}}]"),
-    );
-    say(
-        "ACCESS_TOKEN_AUTHN_ENABLED, ACCESS_TOKEN_AUTHN=opaque",
-        with_access_token && access_token != "jwt",
-        "opaque access tokens, by the provider's userinfo endpoint,",
-        "bearer: [{kind: introspection, …}], which asks the introspection endpoint (RFC 7662)".to_owned(),
-    );
-    say(
-        "IDTOKEN_AUTHN_ENABLED, ID_TOKEN_HEADER",
-        variables.flag("IDTOKEN_AUTHN_ENABLED", true),
-        &format!("ID tokens in {id_token_header}"),
-        format!("bearer: [{{kind: jwt, issuer: {issuer}, audiences: [{client}], algorithms: [RS256]}}]"),
-    );
-    say(
-        "AUTH_HEADER",
-        true,
-        &format!("a session's value in {header}"),
-        format!("bearer: [{{kind: session, header: {}}}]", header.to_ascii_lowercase()),
-    );
 }
 
 fn with_openid(mut scopes: Vec<String>) -> Vec<String> {

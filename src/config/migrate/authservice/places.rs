@@ -6,7 +6,7 @@ use http::HeaderName;
 
 use super::super::draft::{Block, Draft};
 use super::super::origin;
-use super::{AuthserviceContract, Variables};
+use super::{AfterLogin, AuthserviceContract, Variables};
 
 /// `AUTHSERVICE_URL_PREFIX` as a path without a slash at its end; empty for the root.
 pub(super) fn prefix(variables: &mut Variables<'_>, draft: &mut Draft) -> String {
@@ -33,16 +33,40 @@ pub(super) fn contract(variables: &mut Variables<'_>, draft: &mut Draft, prefix:
         http::header::AUTHORIZATION
     });
     let verify = variables.take("VERIFY_AUTH_URL").map_or_else(|| format!("{prefix}/verify"), path_of);
+    let after_login = destination(variables, draft, "AFTER_LOGIN_URL").map(|url| AfterLogin { url, with_next: true });
+    let before_that = destination(variables, draft, "STATIC_DESTINATION_URL");
     AuthserviceContract {
         session_header,
         logout: format!("{prefix}/logout"),
         verify: verify.trim_end_matches('/').to_owned(),
-        after_logout: variables
-            .take("AFTER_LOGOUT_URL")
-            .map_or_else(|| format!("{prefix}/site/after_logout"), str::to_owned),
+        after_logout: destination(variables, draft, "AFTER_LOGOUT_URL")
+            .unwrap_or_else(|| format!("{prefix}/site/after_logout")),
+        after_login: after_login.or_else(|| Some(AfterLogin { url: before_that?, with_next: false })),
+        homepage: destination(variables, draft, "HOMEPAGE_URL").unwrap_or_else(|| format!("{prefix}/site/homepage")),
+        former_headers: former_headers(variables),
         site: SocketAddr::from((host(variables, draft), port(variables, draft, &["WEB_SERVER_PORT"], 8082))),
         site_prefix: format!("{prefix}/site"),
     }
+}
+
+fn former_headers(variables: &mut Variables<'_>) -> Vec<HeaderName> {
+    let names =
+        [Some(variables.take("AUTH_METHOD_HEADER").unwrap_or("Auth-Method")), variables.take("USERID_TOKEN_HEADER")];
+    let names = names.into_iter().flatten().filter_map(|name| HeaderName::try_from(name).ok());
+    names.filter(|name| !super::super::super::validate::is_taken(name)).collect()
+}
+
+/// Where browsers are sent: an address, or a path.
+fn destination(variables: &mut Variables<'_>, draft: &mut Draft, name: &'static str) -> Option<String> {
+    let text = variables.take(name)?;
+    let base = url::Url::parse("https://relative.invalid").ok();
+    let url = url::Url::options().base_url(base.as_ref()).parse(text).ok();
+    let is_plain = text.chars().all(|c| c.is_ascii_graphic());
+    let is_good = is_plain && url.is_some_and(|url| matches!(url.scheme(), "http" | "https"));
+    if !is_good && variables.in_its_place {
+        draft.leave_to_do(name, "browsers cannot be sent there: write `https://…`, or a path such as `/`");
+    }
+    is_good.then(|| text.to_owned())
 }
 
 pub(super) fn addresses(
@@ -94,15 +118,6 @@ pub(super) fn addresses(
         );
         draft.root.block("paths", paths).note(note);
     }
-    if let Some(url) = variables.take("HOMEPAGE_URL") {
-        draft.leave(
-            "HOMEPAGE_URL",
-            format!("whoever came back without a code was sent to {url}; now to the front page"),
-        );
-    }
-    if let Some((name, url)) = variables.first(&["AFTER_LOGIN_URL", "STATIC_DESTINATION_URL"]) {
-        draft.leave(name, format!("everybody landed at {url} after signing in; now where they wanted to go"));
-    }
 }
 
 /// What authservice answered as part of a check, and a file of ours does not.
@@ -119,6 +134,19 @@ pub(super) fn left_to_requests(
                 "people were sent to {url} after a sign-out; now to a page that says so and links to the front page"
             ),
         );
+    }
+    if let Some(url) = variables.take("HOMEPAGE_URL") {
+        draft.leave(
+            "HOMEPAGE_URL",
+            format!("whoever came back without a code was sent to {url}; now a page says so, and leads to a sign-in"),
+        );
+    }
+    if let Some((name, url)) = variables.first(&["AFTER_LOGIN_URL", "STATIC_DESTINATION_URL"]) {
+        let why = format!(
+            "everybody landed at {url} after signing in, and now does where they wanted to go. Have the start page of the \
+             place lead there, if it must be seen first"
+        );
+        draft.leave(name, why);
     }
     draft.leave(
         "VERIFY_AUTH_URL",

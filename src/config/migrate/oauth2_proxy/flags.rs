@@ -31,6 +31,9 @@ pub(super) enum Fate {
     ToDo(&'static str),
 }
 
+/// Of everything that says where Redis is.
+const NO_REDIS: &str = "nobody connects to Redis: sessions are in a file in `data_dir`, see session-store-type";
+
 use Fate::{Gone, Mapped, ToDo};
 use Takes::{List, Switch, Text};
 
@@ -96,7 +99,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         "oidc-extra-audience",
         "oidc_extra_audiences",
         List,
-        ToDo("sign-ins accept our own client id alone; for bearer tokens list them as a source's `audiences`"),
+        ToDo(
+            "sign-ins accept our own client id alone; these are among the `audiences` of `bearer` where bearer tokens were on",
+        ),
     ),
     of(
         "oidc-public-key-file",
@@ -317,7 +322,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         "bearer-token-login-fallback",
         "bearer_token_login_fallback",
         Switch,
-        Gone("a token that is no good gets 401, never a login"),
+        Gone("a token of a source that is no good gets 401, never a login; one that no source is for counts as none"),
     ),
     of("cookie-name", "cookie_name", Text, Mapped),
     of("cookie-secret", "cookie_secret", Text, Mapped),
@@ -350,38 +355,18 @@ pub(super) const SETTINGS: &[Setting] = &[
         Switch,
         Gone("the cookie holds no token: it is a random number"),
     ),
-    of("redis-connection-url", "redis_connection_url", Text, Gone("sessions are in a file in `data_dir`")),
-    of("redis-username", "redis_username", Text, Gone("sessions are in a file in `data_dir`")),
-    of("redis-password", "redis_password", Text, Gone("sessions are in a file in `data_dir`")),
-    of("redis-sentinel-password", "redis_sentinel_password", Text, Gone("sessions are in a file in `data_dir`")),
-    of("redis-sentinel-master-name", "redis_sentinel_master_name", Text, Gone("sessions are in a file in `data_dir`")),
-    of(
-        "redis-sentinel-connection-urls",
-        "redis_sentinel_connection_urls",
-        List,
-        Gone("sessions are in a file in `data_dir`"),
-    ),
-    of(
-        "redis-cluster-connection-urls",
-        "redis_cluster_connection_urls",
-        List,
-        Gone("sessions are in a file in `data_dir`"),
-    ),
-    of("redis-use-sentinel", "redis_use_sentinel", Switch, Gone("sessions are in a file in `data_dir`")),
-    of("redis-use-cluster", "redis_use_cluster", Switch, Gone("sessions are in a file in `data_dir`")),
-    of("redis-ca-path", "redis_ca_path", Text, Gone("sessions are in a file in `data_dir`")),
-    of(
-        "redis-insecure-skip-tls-verify",
-        "redis_insecure_skip_tls_verify",
-        Switch,
-        Gone("sessions are in a file in `data_dir`"),
-    ),
-    of(
-        "redis-connection-idle-timeout",
-        "redis_connection_idle_timeout",
-        Text,
-        Gone("sessions are in a file in `data_dir`"),
-    ),
+    of("redis-connection-url", "redis_connection_url", Text, Gone(NO_REDIS)),
+    of("redis-username", "redis_username", Text, Gone(NO_REDIS)),
+    of("redis-password", "redis_password", Text, Gone(NO_REDIS)),
+    of("redis-sentinel-password", "redis_sentinel_password", Text, Gone(NO_REDIS)),
+    of("redis-sentinel-master-name", "redis_sentinel_master_name", Text, Gone(NO_REDIS)),
+    of("redis-sentinel-connection-urls", "redis_sentinel_connection_urls", List, Gone(NO_REDIS)),
+    of("redis-cluster-connection-urls", "redis_cluster_connection_urls", List, Gone(NO_REDIS)),
+    of("redis-use-sentinel", "redis_use_sentinel", Switch, Gone(NO_REDIS)),
+    of("redis-use-cluster", "redis_use_cluster", Switch, Gone(NO_REDIS)),
+    of("redis-ca-path", "redis_ca_path", Text, Gone(NO_REDIS)),
+    of("redis-insecure-skip-tls-verify", "redis_insecure_skip_tls_verify", Switch, Gone(NO_REDIS)),
+    of("redis-connection-idle-timeout", "redis_connection_idle_timeout", Text, Gone(NO_REDIS)),
     of("skip-auth-route", "skip_auth_routes", List, Mapped),
     of("skip-auth-regex", "skip_auth_regex", List, Mapped),
     of("api-route", "api_routes", List, Mapped),

@@ -1,4 +1,4 @@
-//! Who oauth2-proxy let in, and under what name: the provider, claims, headers, bearers.
+//! Who oauth2-proxy let in, and under what name: the provider, claims, headers.
 
 use url::Url;
 
@@ -8,6 +8,13 @@ use super::sources::Given;
 
 /// Stands where an issuer is to be written.
 const PLACEHOLDER: &str = "https://idp.example.com";
+
+/// Stands where the client's id is to be written.
+pub(super) const CLIENT_ID: &str = "oauth2-proxy";
+
+/// The signature algorithms that can be named here.
+pub(super) const ALGORITHMS_KNOWN: [&str; 9] =
+    ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
 
 /// The issuer, which for some providers goes without saying.
 pub(super) fn issuer(given: &Given, draft: &mut Draft) -> String {
@@ -56,7 +63,7 @@ pub(super) fn provider(given: &Given, draft: &mut Draft, issuer: &str) {
         provider.text("client_id", id);
     } else {
         draft.leave_to_do("client-id", "it was not among the settings (Kubeflow: Secret oauth2-proxy); write it");
-        provider.text("client_id", "oauth2-proxy").note("TO DO: the client id of the Secret.");
+        provider.text("client_id", CLIENT_ID).note("TO DO: the client id of the Secret.");
     }
     match given.text("client-secret-file") {
         Some(path) => provider.set("client_secret", Value::File(path.to_owned())),
@@ -122,6 +129,22 @@ pub(super) fn provider(given: &Given, draft: &mut Draft, issuer: &str) {
 pub(super) fn identity(given: &Given, draft: &mut Draft) {
     let mut user = Block::default();
     user.text("claim", given.text("oidc-email-claim").or(given.text("user-id-claim")).unwrap_or("email"));
+    let (claim, admit) = admitted(given, draft);
+    let mut groups = Block::default();
+    groups.text("claim", claim);
+    let mut identity = Block::default();
+    identity.block("user", user).block("groups", groups);
+    identity.block("admit", admit);
+    if given.switch("insecure-oidc-allow-unverified-email") == Some(true) {
+        identity
+            .word("allow_unverified_email", "true")
+            .note("Whoever can have an account at the provider with an address of somebody else's is taken for them.");
+    }
+    draft.root.block("identity", identity);
+}
+
+/// The claim that lists the groups, and whom to admit.
+pub(super) fn admitted<'g>(given: &'g Given, draft: &mut Draft) -> (&'g str, Block) {
     let mut admitted: Vec<String> = given.list("allowed-group").to_vec();
     admitted.extend(given.list("keycloak-group").iter().cloned());
     let roles = given.list("allowed-role");
@@ -136,10 +159,6 @@ pub(super) fn identity(given: &Given, draft: &mut Draft) {
             draft.leave_to_do("allowed-role", why);
         }
     }
-    let mut groups = Block::default();
-    groups.text("claim", claim);
-    let mut identity = Block::default();
-    identity.block("user", user).block("groups", groups);
     let mut admit = Block::default();
     if !admitted.is_empty() {
         admit.list("groups", admitted);
@@ -148,13 +167,7 @@ pub(super) fn identity(given: &Given, draft: &mut Draft) {
     if !domains.is_empty() && !domains.iter().any(|domain| domain == "*") {
         admit.list("email_domains", domains.iter().map(|domain| email_domain(domain, draft)).collect());
     }
-    identity.block("admit", admit);
-    if given.switch("insecure-oidc-allow-unverified-email") == Some(true) {
-        identity
-            .word("allow_unverified_email", "true")
-            .note("Whoever can have an account at the provider with an address of somebody else's is taken for them.");
-    }
-    draft.root.block("identity", identity);
+    (claim, admit)
 }
 
 pub(super) fn headers(given: &Given, draft: &mut Draft) {
@@ -194,37 +207,10 @@ pub(super) fn headers(given: &Given, draft: &mut Draft) {
     }
 }
 
-pub(super) fn bearers(given: &Given, draft: &mut Draft, issuer: &str) {
-    if given.switch("skip-jwt-bearer-tokens") != Some(true) {
-        if given.is_set("skip-jwt-bearer-tokens") {
-            draft.leave("skip-jwt-bearer-tokens", "it was off: bearer tokens do not sign anybody in here either");
-        }
-        if given.is_set("extra-jwt-issuers") {
-            draft.leave("extra-jwt-issuers", "bearer tokens were off");
-        }
-        return;
-    }
-    let client = given.text("client-id").unwrap_or("the client id");
-    let audiences: Vec<&str> =
-        std::iter::once(client).chain(given.list("oidc-extra-audience").iter().map(String::as_str)).collect();
-    let source = |issuer: &str, audiences: &str| {
-        format!("{{kind: jwt, issuer: {issuer}, audiences: [{audiences}], algorithms: [RS256]}}")
-    };
-    let own = source(issuer, &audiences.join(", "));
-    draft
-        .leave_to_do("skip-jwt-bearer-tokens", format!("JWTs of the provider could enter. Configure: bearer: [{own}]"));
-    for pair in given.list("extra-jwt-issuers") {
-        let (issuer, audience) = pair.split_once('=').unwrap_or((pair, "…"));
-        let line = source(issuer, audience);
-        draft.leave_to_do("extra-jwt-issuers", format!("JWTs of {issuer} could enter. Configure: bearer: [{line}]"));
-    }
-}
-
 fn algorithms(given: &Given, provider: &mut Block, draft: &mut Draft) {
-    let known = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
     let asked = given.list("oidc-enabled-signing-alg");
     let (good, bad): (Vec<String>, Vec<String>) =
-        asked.iter().cloned().partition(|name| known.contains(&name.as_str()));
+        asked.iter().cloned().partition(|name| ALGORITHMS_KNOWN.contains(&name.as_str()));
     if !bad.is_empty() {
         draft.leave_to_do(format!("oidc-enabled-signing-alg {}", bad.join(", ")), "it is not known here");
     }

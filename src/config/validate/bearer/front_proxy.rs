@@ -7,7 +7,7 @@ use super::super::super::raw::{self, FrontProxyKind};
 use super::super::super::tree::Spot;
 use super::super::super::{FrontProxy, FrontProxySettings};
 use super::super::{identity, missing, provider};
-use super::{Voucher, id, refuse_others, url};
+use super::{Voucher, id, refuse_others, url_of_keys};
 
 const IAP_KEYS: &str = "https://www.gstatic.com/iap/verify/public_key-jwk";
 
@@ -26,7 +26,7 @@ pub(super) fn one(raw: &raw::FrontProxy, at: &Spot<'_>, report: &mut Report) -> 
     refuse_others(word, keys, at, report);
     let id = id(raw.id.as_deref(), word, &at.field("id"), report);
     let identity = identity::settings(&raw.identity, &at.field("identity"), report);
-    let named = url(raw.keys_url.as_deref(), &at.field("keys_url"), report);
+    let named = url_of_keys(raw.keys_url.as_deref(), &at.field("keys_url"), report);
     let (kind, usual) = match kind {
         FrontProxyKind::AwsAlb => alb(raw, named.is_some(), at, report)?,
         FrontProxyKind::GoogleIap => {
