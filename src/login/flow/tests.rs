@@ -42,7 +42,7 @@ fn flow() -> Flow {
 }
 
 fn names() -> CookieNames {
-    CookieNames::new(&CookieSettings { name: "countersign".into(), domain: None, secure: true })
+    CookieNames::new(&CookieSettings { name: "countersign".into(), domain: None, secure: true, hide: Vec::new() })
 }
 
 fn keys(newest_first: &[u8]) -> SessionKeys {
