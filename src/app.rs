@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::clock::{Clock, SystemClock};
 use crate::config::migrate::AuthserviceContract;
 use crate::config::{Listen, Settings, ShutdownSettings};
-use crate::door::admin::{self, AdminState, Readiness};
+use crate::door::admin::{self, AdminState, Readiness, SessionsDoor};
 use crate::door::answer::Answers;
 use crate::door::authservice::{self, AuthserviceDoor};
 use crate::door::browser::BrowserDoor;
@@ -33,6 +33,7 @@ use crate::metrics::Metrics;
 use crate::mint::Mint;
 use crate::private_file;
 use crate::refresh::{Refresher, renewals};
+use crate::revocation::Revocation;
 use crate::seal::{KeyDirectory, KeyDirectoryError, KeyFileError, SealError, SessionKeys};
 use crate::server::{self, Drain, Limits, Shutdown, TlsError};
 use crate::session::{Counted, Embedded, Redis, Sessions, Store, StoreError};
@@ -51,6 +52,7 @@ pub struct Gateway {
     sources: Option<Arc<Sources>>,
     refresher: Refresher,
     housekeeping: Housekeeping,
+    admin_sessions: SessionsDoor,
     metrics: Arc<Metrics>,
     shutdown: ShutdownSettings,
 }
@@ -198,9 +200,19 @@ impl Gateway {
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
         let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
         let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
+        let revocation = Arc::new(Revocation::new(Arc::clone(&sessions), Arc::clone(&metrics)));
         let login = || {
-            let (sessions, keys) = (Arc::clone(&sessions), Arc::clone(&session_keys));
-            Login::new(&settings, providers.clone(), sessions, keys, Arc::clone(&clock), Arc::clone(&entropy))
+            let (sessions, keys, revocation) =
+                (Arc::clone(&sessions), Arc::clone(&session_keys), Arc::clone(&revocation));
+            Login::new(
+                &settings,
+                providers.clone(),
+                sessions,
+                revocation,
+                keys,
+                Arc::clone(&clock),
+                Arc::clone(&entropy),
+            )
         };
         let (metered, random) = (Arc::clone(&metrics), Arc::clone(&entropy));
         let browser = BrowserDoor::new(&settings, login(), Arc::clone(&pages), metered, random).router();
@@ -230,6 +242,7 @@ impl Gateway {
             sessions: Arc::clone(&sessions),
             sources: sources.clone(),
             refresher,
+            admin_sessions: SessionsDoor::new(&settings.admin, revocation),
             housekeeping: Housekeeping::new(sessions, keyring, providers, sources, Arc::clone(&metrics))
                 .following(followed),
             metrics,
@@ -289,6 +302,7 @@ impl Gateway {
         keepers.spawn(async move { watcher.keep_watch().await });
 
         let admin = admin_router(&housekeeping, self.metrics, &drain, self.site.is_some());
+        let admin = admin.merge(self.admin_sessions.router());
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(self.main, self.tls, self.doors, Limits::default(), drain.clone()));
         if let Some((listener, site)) = self.site {

@@ -4,6 +4,7 @@
 mod config;
 mod doctor;
 mod migrate;
+mod sessions;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -57,6 +58,9 @@ enum Command {
     /// The keys that sign RC tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The sessions of a running gateway: who is signed in, and their end.
+    #[command(subcommand)]
+    Sessions(sessions::SessionsCommand),
     /// The keys that seal sessions and cookies.
     #[command(subcommand)]
     SessionKeys(SessionKeysCommand),
@@ -146,6 +150,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
         Command::Doctor(arguments) => runtime()?.block_on(doctor::run(&arguments)),
         Command::Migrate(command) => migrate::run(command),
+        Command::Sessions(command) => runtime()?.block_on(sessions::run(command)),
         Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
         Command::Keys(KeysCommand::Add { dir, after }) => add_keys(&dir, after),
         Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_session_key(&SystemEntropy)),

@@ -18,7 +18,8 @@ use prometheus_client::registry::Registry;
 use crate::identity::ProviderId;
 use histogram::Durations;
 pub use labels::{
-    CheckDoor, CheckReason, CheckVerdict, IdpOperation, IdpOutcome, LoginOutcome, StoreOperation, StoreOutcome,
+    CheckDoor, CheckReason, CheckVerdict, IdpOperation, IdpOutcome, LoginOutcome, LogoutOutcome, RevocationCause,
+    StoreOperation, StoreOutcome,
 };
 
 /// The media type of [`Metrics::encode`]'s text.
@@ -31,6 +32,8 @@ pub struct Metrics {
     checks: Checks,
     check_duration: Durations,
     logins: Family<LoginLabels, Counter>,
+    provider_logouts: Family<LogoutLabels, Counter>,
+    sessions_revoked: Family<RevocationLabels, Counter>,
     idp_requests: Family<IdpLabels, Counter>,
     sessions: Gauge,
     tokens_minted: Counter,
@@ -52,6 +55,8 @@ impl Metrics {
             checks: Checks::default(),
             check_duration: Durations::default(),
             logins: Family::default(),
+            provider_logouts: Family::default(),
+            sessions_revoked: Family::default(),
             idp_requests: Family::default(),
             sessions: Gauge::default(),
             tokens_minted: Counter::default(),
@@ -65,6 +70,16 @@ impl Metrics {
             metrics.check_duration.clone(),
         );
         registry.register("logins", "Login attempts that came to an end", metrics.logins.clone());
+        registry.register(
+            "provider_logouts",
+            "Logouts that identity providers asked for",
+            metrics.provider_logouts.clone(),
+        );
+        registry.register(
+            "sessions_revoked",
+            "Sessions ended from outside their own browser",
+            metrics.sessions_revoked.clone(),
+        );
         registry.register(
             "idp_requests",
             "Requests to identity providers and other sources of identities",
@@ -87,6 +102,16 @@ impl Metrics {
     /// Counts a login attempt that came to an end.
     pub fn login(&self, provider: &ProviderId, outcome: LoginOutcome) {
         self.logins.get_or_create(&LoginLabels { provider: provider.as_str().to_owned(), outcome }).inc();
+    }
+
+    /// Counts a logout that a provider asked for.
+    pub fn provider_logout(&self, provider: &ProviderId, outcome: LogoutOutcome) {
+        self.provider_logouts.get_or_create(&LogoutLabels { provider: provider.as_str().to_owned(), outcome }).inc();
+    }
+
+    /// Counts a session that was ended from outside its own browser.
+    pub fn session_revoked(&self, cause: RevocationCause) {
+        self.sessions_revoked.get_or_create(&RevocationLabels { cause }).inc();
     }
 
     /// Counts a request to an identity provider, or to a source of bearers.
@@ -160,6 +185,17 @@ struct LoginLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LogoutLabels {
+    provider: String,
+    outcome: LogoutOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RevocationLabels {
+    cause: RevocationCause,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct IdpLabels {
     provider: String,
     operation: IdpOperation,
@@ -205,12 +241,16 @@ mod tests {
         let dex = ProviderId::parse("dex").expect("an id");
         metrics.login(&dex, LoginOutcome::SignedIn);
         metrics.idp_request(&dex, IdpOperation::Token, IdpOutcome::Unreachable);
+        metrics.provider_logout(&dex, LogoutOutcome::Refused);
+        metrics.session_revoked(RevocationCause::BackChannel);
         metrics.sessions(7);
         metrics.token_minted();
         metrics.store_request(StoreOperation::Load, StoreOutcome::Ok);
         let text = metrics.encode();
         has_line(&text, r#"countersign_logins_total{provider="dex",outcome="signed_in"} 1"#);
         has_line(&text, r#"countersign_idp_requests_total{provider="dex",operation="token",outcome="unreachable"} 1"#);
+        has_line(&text, r#"countersign_provider_logouts_total{provider="dex",outcome="refused"} 1"#);
+        has_line(&text, r#"countersign_sessions_revoked_total{cause="back_channel"} 1"#);
         has_line(&text, "countersign_sessions 7");
         has_line(&text, "countersign_tokens_minted_total 1");
         has_line(&text, r#"countersign_store_requests_total{operation="load",outcome="ok"} 1"#);

@@ -167,3 +167,43 @@ fn private(path: &str, text: &str) {
     std::fs::write(path, text).expect("a file");
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
 }
+
+const ADMIN: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn sessions_need_a_running_gateway_and_the_admin_token() {
+    let (_home, path) = file(GOOD);
+    let config = path.to_string_lossy();
+    let secret = [("DEX_SECRET", "x")];
+    let (code, out, complaints) = countersign(&["sessions", "list", "--config", &config], &secret);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        complaints,
+        format!(
+            "countersign: {config} has no admin token, so that the gateway answers nobody: write `admin: {{token: {{file: \
+             …}}}}` (make one by `openssl rand -hex 32`), and start it again\n"
+        )
+    );
+    // Bound, so that nobody else has the port, and closed again: nobody is there.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+    let (_home, path) = file(&format!("{GOOD}admin: {{token: {{env: ADMIN}}}}\nlisten: {{admin: '{address}'}}\n"));
+    let config = path.to_string_lossy();
+    let variables = [("DEX_SECRET", "x"), ("ADMIN", ADMIN)];
+    let (code, out, complaints) = countersign(&["sessions", "end", "--all", "--config", &config], &variables);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        complaints,
+        format!(
+            "countersign: nobody can be asked at http://{address}/ (no connection): sessions are listed and ended by a \
+             running gateway, on its admin port; run this beside it (`kubectl exec`), or name the port by --address\n"
+        )
+    );
+}
+
+#[test]
+fn ending_sessions_takes_one_word_of_whose() {
+    for arguments in [&["sessions", "end"][..], &["sessions", "end", "--all", "--user", "ann"]] {
+        let (code, _, complaints) = countersign(arguments, &[]);
+        assert_eq!(code, Some(2), "{complaints}");
+    }
+}

@@ -1,6 +1,7 @@
 //! The configuration as the file spells it: typed, with every default, not yet judged. The comments here are the
 //! reference that `config schema` prints and `docs/configuration.md` lists.
 
+mod admin;
 mod bearer;
 mod doors;
 mod identity;
@@ -16,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::redis::{Redis, RedisMode};
+pub(super) use admin::Admin;
 pub(super) use bearer::{Bearer, BearerKind, FrontProxy, FrontProxyKind, KubernetesVerify};
 pub(super) use doors::Doors;
 pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
@@ -39,6 +41,8 @@ pub(super) struct Raw {
     pub(super) listen: Listen,
     /// The doors that gateways ask at, on the main port. Shut those that nobody uses.
     pub(super) doors: Doors,
+    /// Who may look at sessions and end them, on the admin port.
+    pub(super) admin: Admin,
     /// The directory where keys and sessions of a single node are kept. Made at the first start.
     pub(super) data_dir: DataDir,
     /// The identity providers, at least one. Required.
@@ -67,8 +71,8 @@ pub(super) struct Raw {
     pub(super) cookie: Cookie,
     /// The paths that are ours.
     pub(super) paths: Paths,
-    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed.
-    /// Without any, that door is shut.
+    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed, and
+    /// what they say in `X-Forwarded-For` is where a session was signed in from. Without any, that door is shut.
     pub(super) trusted_proxies: Vec<String>,
     /// The way out to the identity providers.
     pub(super) egress: Egress,

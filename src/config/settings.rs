@@ -29,6 +29,8 @@ pub struct Settings {
     pub hosts: Vec<Url>,
     /// Where to listen.
     pub listen: Listen,
+    /// Who may do more than ask for health and metrics on the admin port.
+    pub admin: AdminSettings,
     /// Which doors of the check are open, at least one.
     pub doors: DoorSettings,
     /// Where keys and sessions of a single node are kept.
@@ -79,6 +81,13 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// Certificate chain and key (PEM) of the main port; cleartext without.
     pub tls: Option<TlsFiles>,
+}
+
+/// Who may do more than ask for health and metrics on the admin port.
+#[derive(Clone, Debug, Default)]
+pub struct AdminSettings {
+    /// What they send as a bearer token; without one, nobody.
+    pub token: Option<SecretText>,
 }
 
 /// Which doors of the check are open.

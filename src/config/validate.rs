@@ -2,6 +2,7 @@
 //! its place so that the rest can be judged too.
 
 mod address;
+mod admin;
 mod bearer;
 mod doors;
 mod header;
@@ -38,6 +39,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let cookie = address::cookie(raw, public_url.as_ref(), &hosts, at, report);
     let (path_prefix, check_prefix) = address::paths(&raw.paths, &at.field("paths"), report);
     let listen = listen(&raw.listen, &at.field("listen"), report);
+    let admin = admin::settings(&raw.admin, &at.field("admin"), environment, report);
     let doors = doors::open(&raw.doors, raw.trusted_proxies.is_empty(), &at.field("doors"), report);
     let providers = provider::all(raw, &path_prefix, at, environment, report);
     let redis = self::redis::settings(raw, at, environment, report);
@@ -63,6 +65,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         public_url: public_url?,
         hosts,
         listen,
+        admin,
         doors,
         data_dir: raw.data_dir.0.clone(),
         providers,

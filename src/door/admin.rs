@@ -1,5 +1,8 @@
 //! The admin port: is it alive, is it ready and what is missing, what has it counted. It decides nothing and finds
-//! nothing out by itself; who builds the house hands it the answers.
+//! nothing out by itself; who builds the house hands it the answers. Behind a token: which sessions are there, and their
+//! end.
+
+mod sessions;
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,6 +17,8 @@ use serde_json::{Map, Value, json};
 
 use crate::identity::ProviderId;
 use crate::metrics::{self, Metrics};
+
+pub use sessions::SessionsDoor;
 
 /// What the admin door answers from.
 #[derive(Clone)]

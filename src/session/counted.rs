@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::{Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 use crate::metrics::{Metrics, StoreOperation, StoreOutcome};
 
@@ -54,6 +54,10 @@ impl<S: Store> Store for Counted<S> {
 
     async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
         self.noted(StoreOperation::Tagged, self.store.tagged(tag).await)
+    }
+
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        self.noted(StoreOperation::Page, self.store.page(after).await)
     }
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {

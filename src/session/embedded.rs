@@ -19,7 +19,9 @@ use self::leases::Leases;
 use self::shelf::Shelf;
 use self::tables::{Snapshot, Tables};
 use self::writer::Writer;
-use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::store::{
+    Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
+};
 use crate::clock::UnixTime;
 
 /// Sessions in one file, which no other process may have open.
@@ -106,6 +108,10 @@ impl Store for Embedded {
         self.read(move |snapshot| snapshot.tagged(tag)).await
     }
 
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        self.read(move |snapshot| snapshot.page(after, BATCH)).await
+    }
+
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.write(move |tables| tables.burn(flow, until)).await
     }
@@ -143,7 +149,7 @@ impl Store for Embedded {
     }
 }
 
-/// The most rows that one change touches.
+/// The most rows that one change touches, or one page has.
 const BATCH: usize = 512;
 
 fn late(what: &str) -> StoreError {

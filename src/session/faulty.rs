@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::{Notify, RwLock, RwLockWriteGuard};
 
-use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::store::{
+    Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
+};
 use crate::clock::UnixTime;
 
 pub(crate) struct Faulty {
@@ -78,6 +80,10 @@ impl Store for Faulty {
     async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
         self.well()?;
         self.inner.tagged(tag).await
+    }
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        self.well()?;
+        self.inner.page(after).await
     }
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.well()?;

@@ -7,6 +7,7 @@ mod deadlines;
 mod endings;
 mod line;
 mod listener;
+mod pages;
 mod scripts;
 mod servers;
 
@@ -24,7 +25,9 @@ use self::endings::Endings;
 use self::line::{Line, unavailable};
 use self::scripts::{END, Scripts};
 use self::servers::Servers;
-use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
+use super::store::{
+    Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
+};
 use crate::clock::{Clock, UnixTime};
 use crate::config::RedisSettings;
 
@@ -265,6 +268,10 @@ impl Store for Redis {
                 .await?;
         }
         Ok(found.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect())
+    }
+
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        pages::page(self, after).await
     }
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {

@@ -1,5 +1,7 @@
 //! The sessions, as everyone else uses them: proven by a cookie, found in memory or in the store, ended for good.
 
+mod others;
+
 use std::fmt;
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use super::endings::Endings;
 use super::live::Live;
 use super::reseals::Reseals;
-use super::row::{self, Session};
+use super::row::{self, Session, Whence};
 use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, Told};
 use super::tags::{self, Of};
 use super::touches::Touches;
@@ -25,6 +27,8 @@ use crate::config::SessionSettings;
 use crate::entropy::{Entropy, random};
 use crate::identity::{Identity, ProviderTokens};
 use crate::seal::{BadCookie, CookieSecret, SessionKeys};
+
+pub use others::Filed;
 
 /// All sessions of this gateway.
 pub struct Sessions {
@@ -141,6 +145,14 @@ impl Sessions {
     /// # Errors
     /// If the store does not take it.
     pub async fn create(&self, new: NewSession) -> Result<(String, Arc<Live>), StoreError> {
+        self.create_from(new, Whence::default()).await
+    }
+
+    /// The same, with what is known of where the browser is.
+    ///
+    /// # Errors
+    /// As [`Sessions::create`].
+    pub async fn create_from(&self, new: NewSession, whence: Whence) -> Result<(String, Arc<Live>), StoreError> {
         let now = self.clock.now();
         let secret = CookieSecret::generate(&*self.entropy);
         let value = self.keys.cookie_value(&secret);
@@ -154,6 +166,7 @@ impl Sessions {
             ends_at: now.plus(self.max_age),
             renew_at: new.renew_at,
             provider_sid: new.provider_sid,
+            whence,
         };
         let until = now.plus(self.idle).min(session.ends_at);
         let row = row::seal(&session, &self.keys, cookie.key);
@@ -189,6 +202,7 @@ impl Sessions {
             ends_at: seen.session.ends_at,
             renew_at: renewed.renew_at,
             provider_sid: renewed.provider_sid.or_else(|| seen.session.provider_sid.clone()),
+            whence: seen.session.whence.clone(),
         };
         let row = row::seal(&session, &self.keys, cookie.key);
         // Whatever comes of it, even if nobody waits for it: what is in memory is out of date. It is not replaced
@@ -284,7 +298,7 @@ impl Sessions {
         row::open_tokens(sealed_tokens, &cookie.secret, sid).map_err(|_| SessionError::TokensSealedElsewhere)
     }
 
-    /// Marks a login flow as used until `until`; `false` if it was marked already.
+    /// Marks a login flow, or whatever else works once, as used until `until`; `false` if it was marked already.
     ///
     /// # Errors
     /// If the store does not confirm.

@@ -48,6 +48,13 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be reached or read.
     async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError>;
 
+    /// Some of the sessions, in no order: those behind `after`. Whoever goes on until there is no next page has seen every
+    /// session at least once that was there all the while. Some may have ended already.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or read.
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError>;
+
     /// Marks a login flow as used until `until`; `false` if it was marked already.
     ///
     /// # Errors
@@ -141,6 +148,43 @@ impl fmt::Debug for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Tag({:02x}{:02x}…)", self.0[0], self.0[1])
     }
+}
+
+/// How far somebody has come who goes over all sessions. Only the store that gave it knows what it says; any other is the
+/// beginning of something, or its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Cursor(pub(crate) [u8; 32]);
+
+impl Cursor {
+    /// Before the first session.
+    pub const START: Self = Self([0; 32]);
+
+    /// The cursor of these bytes.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for whoever goes on later.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cursor(…)")
+    }
+}
+
+/// Some of the sessions: a few hundred at the most, as a rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Where they are filed.
+    pub keys: Vec<StoreKey>,
+    /// How to go on, if there is more.
+    pub next: Option<Cursor>,
 }
 
 /// Who holds a right: a random name.

@@ -14,6 +14,8 @@ pub enum Of<'a> {
     Subject(&'a ProviderId, &'a Subject),
     /// A provider's own session (`sid`, OIDC Back-Channel Logout section 2.1).
     ProviderSession(&'a ProviderId, &'a str),
+    /// Our own pseudonym of one session (`sid` in RC tokens and in the audit).
+    Pseudonym(&'a str),
 }
 
 impl Of<'_> {
@@ -24,6 +26,7 @@ impl Of<'_> {
             Self::User(user) => under_each(&["user", user.as_str()]),
             Self::Subject(provider, subject) => under_each(&["subject", provider.as_str(), subject.as_str()]),
             Self::ProviderSession(provider, sid) => under_each(&["sid", provider.as_str(), sid]),
+            Self::Pseudonym(sid) => under_each(&["own sid", sid]),
         }
     }
 }
@@ -32,6 +35,7 @@ impl Of<'_> {
 pub(super) fn of(session: &Session, keys: &SessionKeys) -> Vec<Tag> {
     let identity = &session.identity;
     let sid = session.provider_sid.as_deref().map(|sid| Of::ProviderSession(&identity.provider, sid));
-    let all = [Some(Of::User(&identity.user)), Some(Of::Subject(&identity.provider, &identity.subject)), sid];
+    let subject = Of::Subject(&identity.provider, &identity.subject);
+    let all = [Some(Of::User(&identity.user)), Some(subject), sid, Some(Of::Pseudonym(&session.sid))];
     all.into_iter().flatten().filter_map(|of| of.tags(keys).into_iter().next()).collect()
 }

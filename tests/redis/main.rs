@@ -1,14 +1,24 @@
-//! The store of several replicas, on real servers: one, a primary and its replicas under sentinels, and a cluster.
+//! The store of several replicas, on real servers: one, a primary and its replicas under sentinels, and a cluster. And
+//! replicas over it.
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
 mod acl;
+#[path = "../front_door/browser.rs"]
+#[expect(dead_code, reason = "the front door uses all of it")]
+mod browser;
 mod faults;
+mod house;
 mod keys;
+#[path = "../support/lying_idp.rs"]
+mod lying_idp;
 #[path = "../rig/part.rs"]
 #[expect(dead_code, reason = "the rig uses all of it")]
 mod part;
 mod servers;
+#[path = "../support/settings.rs"]
+mod settings;
+mod signed_out;
 #[path = "../support/store_conformance.rs"]
 mod store_conformance;
 

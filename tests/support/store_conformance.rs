@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::clock::UnixTime;
-use countersign::session::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
+use countersign::session::{Cursor, Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag};
 use futures_util::future::join_all;
 
 /// One test for each case; `$open` gives a future of a new, empty store and of what must outlive it.
@@ -23,6 +23,8 @@ macro_rules! on_each_case {
             of_many_burners_one_wins
             rows_are_found_by_their_tags
             what_is_over_or_removed_is_not_found_by_its_tag
+            every_session_is_on_a_page
+            pages_go_on_while_sessions_come_and_go
             a_row_is_over_at_its_end_at_the_latest
             a_session_is_renewed_by_one_at_a_time
             of_many_who_want_to_renew_one_may
@@ -145,6 +147,42 @@ pub(crate) async fn what_is_over_or_removed_is_not_found_by_its_tag(store: Arc<d
     assert_eq!(by_tag(&store, 1).await, [key(3)]);
 }
 
+pub(crate) async fn every_session_is_on_a_page(store: Arc<dyn Store>) {
+    assert_eq!(on_all_pages(&store).await, []);
+    // More than one page, whichever way a store goes: of one end, and of many.
+    join_all((0..1_300).map(|n| store.create(key(n), row(vec![1], at(10))))).await;
+    join_all((1_300..2_000).map(|n| store.create(key(n), row(vec![1], at(n))))).await;
+    store.remove(key(7), END).await.expect("removed");
+    let there: Vec<StoreKey> = (0..2_000).filter(|n| *n != 7).map(key).collect();
+    assert!(on_all_pages(&store).await == sorted(there), "some are missing, or too many");
+    assert!(store.page(Cursor::START).await.expect("a page").next.is_some(), "that was one page");
+    let end = store.page(Cursor::from_bytes([0xff; 32])).await.expect("a page");
+    assert_eq!((end.keys, end.next), (vec![], None));
+}
+
+pub(crate) async fn pages_go_on_while_sessions_come_and_go(store: Arc<dyn Store>) {
+    for some in 0..15 {
+        let some = some * 100..some * 100 + 100;
+        join_all(some.map(|n| store.create(key(n), row(vec![1], at(1_000 + n % 7))))).await;
+    }
+    let (mut seen, mut next, mut ended) = (Vec::new(), Some(Cursor::START), 0);
+    while let Some(after) = next {
+        let page = store.page(after).await.expect("a page");
+        // Whoever ends all of them does it page by page, while others sign in and use what they have.
+        for some in page.keys.chunks(64) {
+            join_all(some.iter().map(|key| store.remove(*key, END))).await;
+        }
+        store.create(key(10_000 + ended), row(vec![1], at(2_000))).await.expect("created");
+        store.touch(vec![(key(1_499), at(3_000))]).await.expect("touched");
+        ended += 1;
+        seen.extend(page.keys);
+        next = page.next;
+    }
+    assert!(ended > 1, "that was one page");
+    let seen: std::collections::HashSet<StoreKey> = seen.into_iter().collect();
+    assert!((0..1_500).all(|n| seen.contains(&key(n))));
+}
+
 pub(crate) async fn a_row_is_over_at_its_end_at_the_latest(store: Arc<dyn Store>) {
     let new = NewRow { ends_at: at(50), ..row(b"ann".to_vec(), at(100)) };
     store.create(key(1), new).await.expect("created");
@@ -261,6 +299,18 @@ fn tagged(tags: &[u8], until: UnixTime) -> NewRow {
 
 async fn by_tag(store: &Arc<dyn Store>, tag: u8) -> Vec<StoreKey> {
     sorted(store.tagged(Tag::from_bytes([tag; 16])).await.expect("found"))
+}
+
+async fn on_all_pages(store: &Arc<dyn Store>) -> Vec<StoreKey> {
+    let (mut keys, mut next) = (Vec::new(), Some(Cursor::START));
+    while let Some(after) = next {
+        let page = store.page(after).await.expect("a page");
+        keys.extend(page.keys);
+        next = page.next;
+    }
+    let mut keys = sorted(keys);
+    keys.dedup();
+    keys
 }
 
 fn sorted(mut keys: Vec<StoreKey>) -> Vec<StoreKey> {

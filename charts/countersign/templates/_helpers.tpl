@@ -109,7 +109,8 @@ imagePullSecrets:
 {{- $place := first . -}}{{- $value := last . -}}
 {{- if kindIs "map" $value -}}
 {{- range $key, $inner := $value -}}
-{{- if and (kindIs "string" $inner) (regexMatch "(secret|password)$" $key) }}
+{{- $isAdminToken := and (eq $place "config.admin") (eq $key "token") -}}
+{{- if and (kindIs "string" $inner) (or $isAdminToken (regexMatch "(secret|password)$" $key)) }}
 {{ $place }}.{{ $key }}
 {{- else }}{{ include "countersign.literalSecrets" (list (printf "%s.%s" $place $key) $inner) }}{{ end -}}
 {{- end -}}

@@ -1,11 +1,13 @@
 //! What the file holds: rows by key and by tag, burnt flows by id, and for both an order by expiry, so that sweeping
 //! reads only what it takes out. Every change here keeps them together.
 
+use std::ops::Bound;
+
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
 };
 
-use super::super::store::{NewRow, Replaced, Revision, StoreKey, StoredRow, Tag};
+use super::super::store::{Cursor, NewRow, Page, Replaced, Revision, StoreKey, StoredRow, Tag};
 use crate::clock::UnixTime;
 
 /// Key to (revision, until, sealed row).
@@ -154,6 +156,17 @@ impl Snapshot {
             keys.push(StoreKey(*entry?.0.value().1));
         }
         Ok(keys)
+    }
+
+    /// At most so many rows, in the order of their keys.
+    pub(super) fn page(&self, after: Cursor, most: usize) -> Result<Page, redb::Error> {
+        let mut keys = Vec::new();
+        let from = if after == Cursor::START { Bound::Unbounded } else { Bound::Excluded(after.as_bytes()) };
+        for entry in self.rows.range::<&[u8; 32]>((from, Bound::Unbounded))?.take(most) {
+            keys.push(StoreKey(*entry?.0.value()));
+        }
+        let next = keys.last().filter(|_| keys.len() == most).map(|last| Cursor(last.0));
+        Ok(Page { keys, next })
     }
 
     pub(super) fn count(&self) -> Result<u64, redb::Error> {
