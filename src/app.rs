@@ -34,7 +34,7 @@ use crate::mint::Mint;
 use crate::private_file;
 use crate::refresh::{Refresher, renewals};
 use crate::revocation::Revocation;
-use crate::seal::{KeyFileError, SealError, SessionKeys};
+use crate::seal::{KeyDirectory, KeyDirectoryError, KeyFileError, SealError, SessionKeys};
 use crate::server::{self, Drain, Limits, Shutdown, TlsError};
 use crate::session::{Counted, Embedded, Redis, Sessions, Store, StoreError};
 
@@ -74,6 +74,9 @@ pub enum StartError {
     /// The session keys.
     #[error("session.keys: {0}")]
     SessionKeys(#[from] SealError),
+    /// The directory of session keys.
+    #[error(transparent)]
+    SessionKeyDirectory(#[from] KeyDirectoryError),
     /// The session store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -167,7 +170,7 @@ impl Gateway {
         entropy: Arc<dyn Entropy>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let session_keys = Arc::new(session_keys(&settings, &*entropy)?);
+        let (session_keys, followed) = session_keys(&settings, &clock, &*entropy)?;
         let keyring = Arc::new(keyring(&settings, Arc::clone(&clock), Arc::clone(&entropy))?);
         let sessions = Arc::new(Sessions::new(
             store,
@@ -240,7 +243,8 @@ impl Gateway {
             sources: sources.clone(),
             refresher,
             admin_sessions: SessionsDoor::new(&settings.admin, revocation),
-            housekeeping: Housekeeping::new(sessions, keyring, providers, sources, Arc::clone(&metrics)),
+            housekeeping: Housekeeping::new(sessions, keyring, providers, sources, Arc::clone(&metrics))
+                .following(followed),
             metrics,
             shutdown: settings.shutdown,
         })
@@ -335,12 +339,22 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-fn session_keys(settings: &Settings, entropy: &dyn Entropy) -> Result<SessionKeys, StartError> {
-    if settings.session.keys.is_empty() {
-        Ok(SessionKeys::load_or_generate(&settings.data_dir.join("session-keys"), entropy)?)
-    } else {
-        Ok(SessionKeys::new(settings.session.keys.clone())?)
+/// The session keys, and the directory that they follow if there is one.
+fn session_keys(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+) -> Result<(Arc<SessionKeys>, Option<KeyDirectory>), StartError> {
+    if let Some(path) = &settings.session_keys_dir {
+        let directory = KeyDirectory::open(path.clone(), Arc::clone(clock))?;
+        return Ok((directory.keys(), Some(directory)));
     }
+    let keys = if settings.session.keys.is_empty() {
+        SessionKeys::load_or_generate(&settings.data_dir.join("session-keys"), entropy)?
+    } else {
+        SessionKeys::new(settings.session.keys.clone())?
+    };
+    Ok((Arc::new(keys), None))
 }
 
 fn keyring(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {

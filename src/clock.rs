@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use cookie::time::OffsetDateTime;
 use serde::{Deserialize, Serialize};
 
 /// Tells the time. Handed to whatever decides by it, so that tests decide what time it is.
@@ -34,6 +33,21 @@ impl UnixTime {
         self.0
     }
 
+    /// The time that RFC 3339 writes so, as `2027-01-15T08:00:00Z`; nothing if it is no such time, or before the epoch.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time = humantime::parse_rfc3339(text).ok()?;
+        time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|span| Self(span.as_secs()))
+    }
+
+    /// As RFC 3339 writes it, in UTC. Times that have no such form (after the year 9999) are all written as its last.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        const LAST: u64 = 253_402_300_799;
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.min(LAST));
+        humantime::format_rfc3339_seconds(time).to_string()
+    }
+
     /// This time, `span` later (whole seconds; stops at the end of time).
     #[must_use]
     pub const fn plus(self, span: Duration) -> Self {
@@ -50,17 +64,6 @@ impl UnixTime {
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_secs(self.0.saturating_sub(earlier.0))
-    }
-}
-
-impl UnixTime {
-    /// The time as RFC 3339 writes it, in UTC; from the year 10000 on only as its number of seconds.
-    #[must_use]
-    pub fn to_rfc3339(self) -> String {
-        let known = i64::try_from(self.0).ok().and_then(|seconds| OffsetDateTime::from_unix_timestamp(seconds).ok());
-        let Some(at) = known else { return self.0.to_string() };
-        let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-        format!("{year}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", at.hour(), at.minute(), at.second())
     }
 }
 
@@ -110,12 +113,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_written_as_rfc_3339_has_it() {
-        let written = |seconds| UnixTime::from_secs(seconds).to_rfc3339();
-        assert_eq!(written(0), "1970-01-01T00:00:00Z");
-        assert_eq!(written(1_800_000_000), "2027-01-15T08:00:00Z");
-        assert_eq!(written(253_402_300_799), "9999-12-31T23:59:59Z");
-        assert_eq!(written(253_402_300_800), "253402300800");
-        assert_eq!(UnixTime::MAX.to_rfc3339(), u64::MAX.to_string());
+    fn a_time_is_read_as_it_was_written() {
+        let time = UnixTime::from_secs(1_800_000_000);
+        assert_eq!(time.to_rfc3339(), "2027-01-15T08:00:00Z");
+        assert_eq!(UnixTime::from_rfc3339("2027-01-15T08:00:00Z"), Some(time));
+        for bad in ["", "2027-01-15", "1800000000", "1969-12-31T23:59:59Z", "2027-01-15T08:00:00+01:00"] {
+            assert_eq!(UnixTime::from_rfc3339(bad), None, "{bad}");
+        }
+        assert_eq!(
+            UnixTime::from_rfc3339(&UnixTime::MAX.to_rfc3339()).map(UnixTime::to_rfc3339).as_deref(),
+            Some("9999-12-31T23:59:59Z")
+        );
     }
 }

@@ -8,6 +8,7 @@ mod endings;
 pub(crate) mod faulty;
 mod live;
 mod redis;
+mod reseals;
 mod row;
 mod sessions;
 mod store;

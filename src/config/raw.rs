@@ -9,6 +9,7 @@ mod provider;
 mod redis;
 mod rule;
 mod secret;
+mod session_keys;
 
 use std::path::PathBuf;
 
@@ -23,6 +24,7 @@ pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
 pub(super) use provider::{ClientAuth, Provider, ResponseMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
+pub(super) use session_keys::SessionKeys;
 
 /// The configuration of Countersign.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -137,9 +139,9 @@ pub(super) struct Session {
     pub(super) idle: String,
     /// How often the identity is read anew at the provider.
     pub(super) renew_every: String,
-    /// The session keys, newest first; `countersign session-keys init` prints one. Without any, one is made in
-    /// `data_dir`. Required with `redis`.
-    pub(super) keys: Vec<Secret>,
+    /// The session keys, newest first (`countersign session-keys init` prints one), or `{dir: …}`: a directory with a file
+    /// for each, which is read again and again. Without any, one is made in `data_dir`. Required with `redis`.
+    pub(super) keys: SessionKeys,
     /// The Redis or Valkey that keeps the sessions of several replicas.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) redis: Option<Redis>,
@@ -152,7 +154,7 @@ impl Default for Session {
             max_age: "24h".into(),
             idle: "8h".into(),
             renew_every: "15m".into(),
-            keys: vec![],
+            keys: SessionKeys::default(),
             redis: None,
         }
     }

@@ -41,6 +41,8 @@ pub struct Settings {
     pub bearer: BearerSettings,
     /// Sessions.
     pub session: SessionSettings,
+    /// A directory of session keys to follow, instead of those in [`SessionSettings::keys`].
+    pub session_keys_dir: Option<PathBuf>,
     /// RC tokens.
     pub token: TokenSettings,
     /// The identity headers that an allow sets, in order.

@@ -12,6 +12,7 @@ mod provider;
 mod redis;
 mod rule;
 mod secret;
+mod session_keys;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let providers = provider::all(raw, &path_prefix, at, environment, report);
     let redis = self::redis::settings(raw, at, environment, report);
     let session = lifetime::session(&raw.session, redis, &at.field("session"), environment, report);
+    let session_keys_dir = session_keys::directory(&raw.session.keys, &at.field("session").field("keys"), report);
     let token = lifetime::token(raw, public_url.as_ref(), session.max_age, at, report);
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
@@ -69,6 +71,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         providers,
         bearer,
         session,
+        session_keys_dir,
         token,
         headers,
         withheld: Vec::new(),

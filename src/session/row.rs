@@ -80,6 +80,12 @@ pub(super) fn open(row: &[u8], keys: &SessionKeys, key: StoreKey) -> Result<Sess
     }
 }
 
+/// The same row under the newest key, if an older one has sealed it. What it says stays as it is, were it of a schema that
+/// is not known here.
+pub(super) fn reseal(row: &[u8], keys: &SessionKeys, key: StoreKey) -> Result<Option<Vec<u8>>, BadRow> {
+    Ok(keys.reseal(Purpose::Row, key.as_bytes(), row)?)
+}
+
 /// The tokens, for whoever has the cookie of the session `sid`.
 pub(super) fn seal_tokens(tokens: &ProviderTokens, secret: &CookieSecret, sid: &str) -> Vec<u8> {
     let written = Tokens {

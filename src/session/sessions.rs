@@ -16,6 +16,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::endings::Endings;
 use super::live::Live;
+use super::reseals::Reseals;
 use super::row::{self, Session, Whence};
 use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, Told};
 use super::tags::{self, Of};
@@ -41,6 +42,7 @@ pub struct Sessions {
     cache: Cache<StoreKey, Kept, ByBytes>,
     truth: Truth,
     touches: Touches,
+    reseals: Reseals,
     endings: Endings,
 }
 
@@ -108,6 +110,7 @@ impl Sessions {
             cache,
             truth: Truth::default(),
             touches: Touches::default(),
+            reseals: Reseals::default(),
             endings: Endings::default(),
         }
     }
@@ -167,9 +170,9 @@ impl Sessions {
         };
         let until = now.plus(self.idle).min(session.ends_at);
         let row = row::seal(&session, &self.keys, cookie.key);
-        let bytes = row.len();
-        let new = NewRow { row, until, ends_at: session.ends_at, tags: tags::of(&session, &self.keys) };
-        let live = Arc::new(Live::new(session, Revision::FIRST, until, bytes));
+        let (ends_at, tags) = (session.ends_at, tags::of(&session, &self.keys));
+        let live = Arc::new(Live::new(session, Revision::FIRST, until, &row));
+        let new = NewRow { row, until, ends_at, tags };
         let since = self.truth.now();
         // The place is taken before, so that whoever ends the session at once takes it away.
         let place = self.cache.get_value_or_guard_async(&cookie.key).await.err();
@@ -205,7 +208,20 @@ impl Sessions {
         // Whatever comes of it, even if nobody waits for it: what is in memory is out of date. It is not replaced
         // there, because the session may be ended between the store's answer and ours.
         let _outdated = Forget { cache: &self.cache, key: cookie.key };
-        self.store.replace(cookie.key, row, seen.revision).await
+        let replaced = self.store.replace(cookie.key, row.clone(), seen.revision).await?;
+        if replaced != Replaced::Superseded {
+            return Ok(replaced);
+        }
+        // Perhaps by the very same row, sealed anew. What the renewal brought must not be lost for that: the provider has
+        // spent the refresh token that is in there.
+        let now = self.clock.now();
+        let Some(found) = self.store.load(cookie.key, now).await? else { return Ok(Replaced::Gone) };
+        match row::open(&found.row, &self.keys, cookie.key) {
+            Ok(newer) if newer.sealed_tokens == seen.session.sealed_tokens => {
+                self.store.replace(cookie.key, row, found.revision).await
+            }
+            _ => Ok(Replaced::Superseded),
+        }
     }
 
     /// Does something that only one replica may do with a session at a time; nothing, while another one is at it.
@@ -296,6 +312,18 @@ impl Sessions {
         std::future::pending().await
     }
 
+    /// Seals rows anew that an older key has sealed and that were used since. Nothing else of them changes, and whoever
+    /// writes such a row meanwhile wins. (Cookies keep their key, and so does what a session is found by: an older key is
+    /// of use until the last session that began with it has ended.)
+    pub async fn reseal(&self) {
+        for key in self.reseals.take() {
+            if let Err(error) = self.reseal_one(key).await {
+                tracing::warn!(%error, "rows could not be sealed with the newest key; it is tried again when they are used");
+                return;
+            }
+        }
+    }
+
     /// Writes idle times every few seconds and takes out what is over once a minute, for as long as it is polled.
     pub async fn keep_house(&self) -> ! {
         let mut beat = interval(FLUSH_EVERY);
@@ -304,6 +332,7 @@ impl Sessions {
             for _ in 0..FLUSHES_A_SWEEP {
                 beat.tick().await;
                 self.flush().await;
+                self.reseal().await;
             }
             self.sweep().await;
         }
@@ -327,6 +356,14 @@ impl Sessions {
     /// If the store does not answer.
     pub async fn count(&self) -> Result<u64, StoreError> {
         self.store.count().await
+    }
+
+    async fn reseal_one(&self, key: StoreKey) -> Result<(), StoreError> {
+        let Some(found) = self.store.load(key, self.clock.now()).await? else { return Ok(()) };
+        // What cannot be opened any more is left as it is; whoever comes with its cookie is told.
+        let Ok(Some(row)) = row::reseal(&found.row, &self.keys, key) else { return Ok(()) };
+        let _outdated = Forget { cache: &self.cache, key };
+        self.store.replace(key, row, found.revision).await.map(drop)
     }
 
     async fn sweep(&self) {
@@ -374,7 +411,8 @@ impl Sessions {
         let Some(found) = self.store.load(key, now).await? else { return Ok(None) };
         match row::open(&found.row, &self.keys, key) {
             Ok(session) => {
-                let live = Live::new(session, found.revision, found.until, found.row.len());
+                let live = Live::new(session, found.revision, found.until, &found.row);
+                self.look_at_seal(key, &live);
                 Ok(self.use_at(key, &live, now).then(|| Arc::new(live)))
             }
             Err(error) => {
@@ -391,8 +429,15 @@ impl Sessions {
         }
         if let Some(until) = live.wind(now, self.idle, self.precision) {
             self.touches.note(key, until);
+            self.look_at_seal(key, live);
         }
         true
+    }
+
+    fn look_at_seal(&self, key: StoreKey, live: &Live) {
+        if live.sealed_by.is_some_and(|maker| self.keys.is_outdated(maker)) {
+            self.reseals.note(key);
+        }
     }
 }
 

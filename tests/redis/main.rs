@@ -3,11 +3,13 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
+mod acl;
 #[path = "../front_door/browser.rs"]
 #[expect(dead_code, reason = "the front door uses all of it")]
 mod browser;
 mod faults;
 mod house;
+mod keys;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
 #[path = "../rig/part.rs"]

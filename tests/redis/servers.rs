@@ -21,7 +21,7 @@ pub(crate) struct Servers {
     kind: Kind,
     /// The servers with sessions; the first is the primary, at first.
     pub(crate) stores: Vec<Server>,
-    sentinels: Vec<Server>,
+    pub(crate) sentinels: Vec<Server>,
 }
 
 /// One of them.

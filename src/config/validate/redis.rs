@@ -27,8 +27,7 @@ pub(super) fn settings(
     }
     if session.keys.is_empty() {
         let what = "several replicas need the same keys: what one seals, the others open";
-        let instead =
-            "Make one by `countersign session-keys init`, keep it in a Secret, and write `keys: [{file: …}]`.";
+        let instead = "Make one by `countersign session-keys init`, keep it in a Secret, and write `keys: {dir: …}`.";
         report.refuse(at_session.field("keys").problem(what, instead));
     }
     if raw.token.keys.dir.is_none() {

@@ -397,3 +397,77 @@ async fn the_house_is_kept_in_a_task_of_its_own() {
 }
 
 fn may_move_between_threads(_: &impl Send) {}
+
+/// Keys of these bytes, the newest first.
+fn keys(newest_first: &[u8]) -> SessionKeys {
+    SessionKeys::new(newest_first.iter().map(|byte| SecretBytes::new([*byte; 32])).collect()).expect("keys")
+}
+
+#[tokio::test]
+async fn a_row_is_sealed_anew_once_when_it_is_used_and_stays_what_it_is() {
+    let house = House::new();
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let (before, unused) = (house.row(&ann).await.expect("a row"), house.row(&bob).await);
+
+    let rotated = house.restarted(&[2, 1]);
+    rotated.find(&ann).await.expect("answered").expect("nobody is logged out");
+    assert_eq!(house.row(&ann).await.as_ref(), Some(&before), "not on the way of a check");
+    rotated.reseal().await;
+    let after = house.row(&ann).await.expect("a row");
+    assert_eq!(
+        SessionKeys::maker(&after.row),
+        SessionKeys::maker(&keys(&[2]).seal(crate::seal::Purpose::Row, b"", b""))
+    );
+    assert_eq!((after.revision, after.until), (Revision(before.revision.0 + 1), before.until));
+    assert_eq!(house.row(&bob).await, unused, "nobody has used it");
+
+    // Neither whoever had it in memory nor anybody else does it again.
+    for sessions in [&rotated, &house.restarted(&[2, 1])] {
+        sessions.find(&ann).await.expect("answered").expect("there");
+        sessions.reseal().await;
+        assert_eq!(house.row(&ann).await.as_ref(), Some(&after));
+    }
+    let without_the_old = house.restarted(&[2]);
+    let live = without_the_old.find(&ann).await.expect("answered").expect("it needs the old key no more");
+    let tokens = without_the_old.tokens(&ann, &live).expect("its own");
+    assert_eq!(tokens.refresh_token.map(|token| token.expose().to_owned()).as_deref(), Some("refresh-first"));
+    assert!(without_the_old.find(&bob).await.expect("answered").is_none());
+}
+
+#[tokio::test]
+async fn what_is_in_memory_when_keys_change_is_sealed_anew_when_it_is_touched() {
+    let house = House::new();
+    let ann = house.sign_in("ann").await;
+    house.sessions.keys.follow(&keys(&[2, 1]));
+    house.sessions.reseal().await;
+    assert!(house.restarted(&[2]).find(&ann).await.expect("answered").is_none(), "nobody has used it yet");
+    house.clock.advance(MINUTE * 2);
+    assert!(house.cached(&ann).is_some(), "nobody is logged out");
+    house.sessions.flush().await;
+    house.sessions.reseal().await;
+    let live = house.restarted(&[2]).find(&ann).await.expect("answered").expect("sealed anew");
+    assert!(!live.is_over(UnixTime::from_secs(START).plus(HOUR * 8 + MINUTE)), "and used meanwhile");
+}
+
+#[tokio::test]
+async fn neither_a_renewal_nor_an_end_is_lost_to_a_row_that_is_sealed_anew() {
+    let house = House::new();
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let rotated = house.restarted(&[2, 1]);
+    let seen = rotated.find(&ann).await.expect("answered").expect("there");
+    rotated.find(&bob).await.expect("answered").expect("there");
+
+    // Another replica seals it anew while this one asks the provider.
+    rotated.reseal().await;
+    let renewed = rotated.renew(&ann, &seen, brought("ann", "second")).await;
+    assert_eq!(renewed, Ok(Replaced::Done(Revision(seen.revision.0 + 2))));
+    let live = rotated.find(&ann).await.expect("answered").expect("there");
+    assert_eq!(rotated.tokens(&ann, &live).expect("its own").access_token.expose(), "access-second");
+    // Who comes later with what was seen before that has nothing to say any more.
+    assert_eq!(rotated.renew(&ann, &seen, brought("ann", "third")).await, Ok(Replaced::Superseded));
+
+    rotated.reseals.note(bob.key);
+    rotated.end(bob.key).await.expect("ended");
+    rotated.reseal().await;
+    assert!(house.row(&bob).await.is_none());
+}

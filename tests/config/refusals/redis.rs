@@ -32,7 +32,7 @@ fn replicas_need_the_same_keys() {
         [
             "countersign.yaml:4:10: session.keys",
             "several replicas need the same keys: what one seals, the others open",
-            "Make one by `countersign session-keys init`, keep it in a Secret, and write `keys: [{file: …}]`."
+            "Make one by `countersign session-keys init`, keep it in a Secret, and write `keys: {dir: …}`."
         ]
     );
     let without = format!("session: {{store: redis, keys: [{KEY}], redis: {{urls: [redis://redis:6379]}}}}\n");
@@ -125,4 +125,33 @@ fn authorities_are_in_a_file_of_certificates() {
     assert!(said.contains("session.redis.ca") && said.contains("ca.pem holds no certificate in PEM"), "{said}");
     let said = home.refusal(&with("/nowhere/ca.pem"), &[]);
     assert!(said.contains("/nowhere/ca.pem cannot be read") && said.contains("this process may read"), "{said}");
+}
+
+#[test]
+fn session_keys_may_be_a_directory() {
+    let with = |keys: &str| {
+        good(&format!(
+            "token: {{keys: {{dir: /etc/keys}}}}\nsession: {{store: redis, redis: {{urls: [redis://redis:6379]}}, keys: {keys}}}\n"
+        ))
+    };
+    let settings = Home::new().load(&with("{dir: /etc/session-keys}"), &[]).expect("good").settings;
+    assert_eq!(settings.session_keys_dir.as_deref(), Some(std::path::Path::new("/etc/session-keys")));
+    assert!(settings.session.keys.is_empty());
+    let alone = "session: {keys: {dir: ''}}\n";
+    assert_eq!(
+        mistake(&good(alone)),
+        [
+            "countersign.yaml:4:23: session.keys.dir",
+            "no directory is named",
+            "Write `{dir: /etc/countersign-session-keys}`, or a list of keys."
+        ]
+    );
+    assert_eq!(
+        mistake(&good("session: {keys: {dir: /etc/keys, file: /etc/key}}\n")),
+        ["countersign.yaml:4:34: session.keys.file", "there is no such key", "The keys here are `dir`."]
+    );
+    assert_eq!(
+        mistake(&good("session: {keys: /etc/keys}\n"))[1..],
+        ["it is a text", "Write a list of keys, or {dir: …}."]
+    );
 }
