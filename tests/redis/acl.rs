@@ -6,7 +6,7 @@ use std::time::Duration;
 use countersign::clock::{Clock, SystemClock};
 use countersign::config::RedisMode;
 use countersign::secret::SecretText;
-use countersign::session::{Holder, NewRow, Redis, Replaced, Revision, Store, StoreKey, Tag, Told};
+use countersign::session::{Cursor, Holder, NewRow, Redis, Replaced, Revision, Store, StoreKey, Tag, Told};
 
 use crate::servers::{Kind, Servers};
 
@@ -54,6 +54,7 @@ async fn everything(store: &Redis) {
     assert_eq!(store.touch(vec![(key, until.plus(Duration::from_secs(9)))]).await, Ok(()));
     assert_eq!(store.tagged(tag).await, Ok(vec![key]));
     assert_eq!(store.count().await, Ok(1));
+    assert_eq!(store.page(Cursor::START).await.expect("a page").keys, [key]);
     assert_eq!(store.burn([3; 16], until).await, Ok(true));
     let holder = Holder([4; 16]);
     assert_eq!(store.lease(key, holder, Duration::from_secs(10)).await, Ok(true));
