@@ -531,14 +531,13 @@ fn the_commands_in_the_docs_run() {
     }
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_countersign"), home.path().join("countersign")).expect("a link");
     let docs = std::fs::read_to_string(here("../../docs/migrating.md")).expect("a file of ours");
-    let commands: Vec<&str> =
-        docs.lines().map(str::trim_start).filter(|line| line.starts_with("countersign ")).collect();
+    let is_ours = |line: &&str| line.starts_with("countersign ") || line.starts_with("COUNTERSIGN_");
+    let commands: Vec<&str> = docs.lines().map(str::trim_start).filter(is_ours).collect();
     assert_eq!(commands.len(), 4, "{commands:?}");
     for command in commands {
         let mut run = Command::new("/bin/sh");
         run.args(["-c", command]).env_clear().env("PATH", home.path()).current_dir(home.path());
-        let output = run.envs(["CLIENT_SECRET", "OAUTH2_PROXY_CLIENT_SECRET"].map(|name| (name, CANARY))).output();
-        let output = output.expect("it runs");
+        let output = run.output().expect("it runs");
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         let drafted = std::fs::read_to_string(home.path().join("countersign.yaml")).expect("a draft");
         assert!(drafted.contains("client_id: mesh\n"), "{command}");
