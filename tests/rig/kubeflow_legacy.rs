@@ -52,6 +52,9 @@ async fn kubeflow_of_old_signs_in_by_countersign_where_authservice_was() {
     assert_eq!(received.path, wanted);
     assert_eq!(received.one("kubeflow-userid"), "ann@example.com");
     assert_eq!(received.all("authorization"), Vec::<&str>::new());
+    let cookie = ann.cookie_header().await;
+    let link = mesh.get("/logout", &[("Cookie", &cookie)]).await;
+    assert_eq!((link.status, link.header("location")), (302, Some(&*mesh.at("/oauth2/sign_out"))), "{link:?}");
     nothing_forged_passes(&mesh, &ann.cookie_header().await, &["/", "/notebook/ann/lab/"], &[]).await;
     let socket = format!("ws://localhost:{}/notebook/ann/lab/channels", mesh.front);
     assert_eq!(ann.websocket(&socket).await, json!({"echo": "hello"}));
