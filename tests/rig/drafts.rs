@@ -58,6 +58,29 @@ fn a_draft_of_oauth2_proxy_fits_kubeflow() {
     fits(&draft, &with_draft("kubeflow", &draft), "countersign");
 }
 
+/// As docs/migrating.md makes values of a draft.
+#[test]
+fn drafts_fit_the_chart() {
+    let settings = format!("{ROOT}/tests/migrate/kubeflow-1.8.env");
+    let draft = drafted(&["authservice", "--env-file", &settings, "--public-url", "https://kubeflow.example.com"], &[]);
+    let folder = empty_folder();
+    std::fs::write(folder.path().join("countersign.yaml"), &draft).expect("a file");
+    let page = std::fs::read_to_string(Path::new(ROOT).join("docs/migrating.md")).expect("a file of ours");
+    let command = page.lines().map(str::trim).find(|line| line.ends_with("> values.yaml")).expect("a command");
+    let status = Command::new("/bin/sh").args(["-c", command]).current_dir(folder.path()).status().expect("it runs");
+    assert!(status.success(), "{command}");
+    let set = [
+        "secrets.existing[0].name=countersign",
+        "istio.virtualService.enabled=true",
+        "istio.virtualService.gateways[0]=kubeflow/kubeflow-gateway",
+        "istio.destinationRule.enabled=true",
+        "istio.envoyFilter.enabled=true",
+        "istio.streamDuration.enabled=true",
+    ];
+    let values = folder.path().join("values.yaml");
+    fits(&draft, &Manifests::of_chart(&values.to_string_lossy(), &set), "countersign");
+}
+
 fn drafted(arguments: &[&str], variables: &[(&str, &str)]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
         .arg("migrate")

@@ -98,7 +98,7 @@ fn helm_template(chart: &Path, values: &str, set: &[&str]) -> String {
         "--kube-version",
         "1.30.0",
     ]);
-    command.arg("--values").arg(format!("{}/{values}", env!("CARGO_MANIFEST_DIR")));
+    command.arg("--values").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(values));
     for value in set {
         command.args(["--set", value]);
     }
