@@ -20,7 +20,7 @@ fn a_draft_of_authservice_fits_kubeflow_of_old() {
         let draft =
             drafted(&["authservice", "--env-file", &settings, "--public-url", "https://kubeflow.example.com"], &[]);
         let manifests = with_draft("kubeflow-legacy", &draft);
-        fits(&draft, &manifests, "istio-system");
+        fits(&draft, &manifests, ("countersign-token-review", "istio-system"));
         // Where the provider sends browsers back to leads to us.
         let config: Value = serde_saphyr::from_str(&draft).expect("YAML");
         let back = &config["providers"][0]["redirect_uri"];
@@ -55,7 +55,7 @@ fn a_draft_of_oauth2_proxy_fits_kubeflow() {
             ),
         ],
     );
-    fits(&draft, &with_draft("kubeflow", &draft), "countersign");
+    fits(&draft, &with_draft("kubeflow", &draft), ("countersign-token-review", "countersign"));
 }
 
 /// As docs/migrating.md makes values of a draft.
@@ -78,7 +78,8 @@ fn drafts_fit_the_chart() {
         "istio.streamDuration.enabled=true",
     ];
     let values = folder.path().join("values.yaml");
-    fits(&draft, &Manifests::of_chart(&values.to_string_lossy(), &set), "countersign");
+    let manifests = Manifests::of_chart(&values.to_string_lossy(), &set);
+    fits(&draft, &manifests, ("countersign-countersign-token-review", "countersign"));
 }
 
 fn drafted(arguments: &[&str], variables: &[(&str, &str)]) -> String {
@@ -108,7 +109,7 @@ fn with_draft(example: &str, draft: &str) -> Manifests {
 }
 
 /// The doctor finds no fault, and what it does not look at is there: ports, the mounted secret, leave to ask the cluster.
-fn fits(draft: &str, manifests: &Manifests, namespace: &str) {
+fn fits(draft: &str, manifests: &Manifests, (binding, namespace): (&str, &str)) {
     let folder = empty_folder();
     let (config, rendered) = (folder.path().join("countersign.yaml"), folder.path().join("manifests.yaml"));
     std::fs::write(&config, draft).expect("a file");
@@ -146,6 +147,6 @@ fn fits(draft: &str, manifests: &Manifests, namespace: &str) {
     let sources = settings["bearer"].as_array().expect("sources");
     assert!(sources.iter().any(|source| source["kind"] == "kubernetes"), "{draft}");
     assert_eq!(pod["automountServiceAccountToken"], true);
-    let binding = manifests.object("ClusterRoleBinding", "countersign-token-review");
+    let binding = manifests.object("ClusterRoleBinding", binding);
     assert_eq!(binding["subjects"][0]["namespace"], namespace);
 }
