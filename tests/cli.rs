@@ -43,6 +43,20 @@ fn a_good_configuration_is_summed_up() {
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
 }
 
+/// Doors that open without a browser are said.
+#[test]
+fn a_good_configuration_says_who_comes_without_a_browser() {
+    let (_home, path) = file(&format!(
+        "{GOOD}bearer:\n  - kind: kubernetes\n    audiences: [mesh]\n  - kind: jwt\n    issuer: http://localhost:5556/dex\n    \
+         audiences: [mesh]\n    algorithms: [RS256]\n  - kind: session\n"
+    ));
+    let (_, out, complaints) =
+        countersign(&["config", "check", "--config", &path.to_string_lossy()], &[("DEX_SECRET", "x")]);
+    let bearer = "  bearer      kubernetes (https://kubernetes.default.svc.cluster.local), jwt \
+                  (http://localhost:5556/dex), session (in authorization)\n";
+    assert!(out.ends_with(bearer), "{out}{complaints}");
+}
+
 #[test]
 fn a_bad_one_is_explained_and_ends_with_2() {
     let (_home, path) = file(&format!("{GOOD}sesion: {{}}\n"));

@@ -82,7 +82,7 @@ fn of_cluster(given: &Given, draft: &mut Draft, issuer: &str, audiences: Vec<Str
     let mut source = Block::default();
     source.word("kind", "kubernetes").note(
         "ServiceAccounts. Our own must have its token mounted. `verify: token_review` would notice deleted pods, and takes \
-         the ClusterRole system:auth-delegator.",
+         the right to create tokenreviews. examples/kubeflow and the chart see to both.",
     );
     if issuer != CLUSTER_ISSUER {
         source.text("issuer", issuer);
