@@ -336,6 +336,8 @@ fn authservices_ways_in_become_sources() {
     let (off, idtoken_off) = (("KUBERNETES_AUTHN_ENABLED", "F"), ("IDTOKEN_AUTHN_ENABLED", "false"));
     for (more, expected) in [
         (&[][..], format!("{cluster}; {both}; {session}")),
+        // Whatever people are named by: nobody else bears a name that begins with `system:`.
+        (&[("USERID_CLAIM", "sub")], format!("{cluster}; {both}; {session}")),
         (&[("CACHE_ENABLED", "true")], format!("{cluster}; cache_for: 5m; {both}; {session}")),
         (
             &[("CACHE_ENABLED", "1"), ("CACHE_EXPIRATION_MINUTES", "90")],
@@ -365,7 +367,11 @@ fn authservices_ways_in_become_sources() {
         ),
         (&[off, ("ID_TOKEN_HEADER", "X-Id-Token")], session.to_owned(), "ID_TOKEN_HEADER=Authorization"),
         (&[off, ("AUTH_HEADER", "x_auth")], both.clone(), "one such as `x-auth-token`"),
-        (&[("USERID_CLAIM", "sub")], format!("{both}; {session}"), "{user: {prefix: 'pod:'}}"),
+        (
+            &[("USERID_CLAIM", "sub"), ("USERID_PREFIX", "corp:")],
+            format!("{both}; {session}"),
+            "called `corp:system:serviceaccount:…`",
+        ),
     ] {
         let (sources, to_do) = drafted(more);
         assert_eq!(sources, expected, "{more:?}");
@@ -416,6 +422,7 @@ fn oauth2_proxys_ways_in_become_sources() {
                 own("mesh", all)
             ),
         ),
+        (&[on, cluster, "--oidc-email-claim=name"], format!("{}; {pods}", own("mesh", all))),
         (
             &[on, cluster, "--allowed-group=ml", "--email-domain=example.com"],
             format!("{}; {pods}; identity:; admit:; groups: [ml]; email_domains: [example.com]", own("mesh", all)),
@@ -436,7 +443,6 @@ fn oauth2_proxys_ways_in_become_sources() {
             format!("{}; {pods}", own("mesh", all)),
             "issuer: https://kubernetes.default.svc, aud",
         ),
-        (&[on, cluster, "--oidc-email-claim=name"], own("mesh", all), "{user: {prefix: 'pod:'}}"),
     ] {
         let (sources, to_do) = drafted(more);
         assert_eq!(sources, expected, "{more:?}");

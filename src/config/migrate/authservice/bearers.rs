@@ -46,11 +46,12 @@ fn kubernetes(variables: &mut Variables<'_>, draft: &mut Draft, audiences: &[Str
     let prefix = variables.take("USERID_PREFIX").unwrap_or_default();
     let by_address = variables.take("USERID_CLAIM").is_none_or(|claim| claim == "email");
     let rewritten = variables.take("USERID_TRANSFORMERS").is_some_and(|text| text != "[]");
-    if !by_address || rewritten || prefix.contains('@') {
+    // Without a prefix nobody but a ServiceAccount bears such a name.
+    if !prefix.is_empty() && (!by_address || rewritten || prefix.contains('@')) {
         let why = format!(
             "Kubernetes ServiceAccounts could enter under their own names. Here people could be called \
-             `system:serviceaccount:…` as well (they are not named by whole e-mail addresses), so that one could be taken \
-             for the other. Where ServiceAccounts come, give them a prefix of their own: bearer: [{{kind: kubernetes, \
+             `{prefix}system:serviceaccount:…` as well (they are not named by whole e-mail addresses), so that one could be \
+             taken for the other. Where ServiceAccounts come, give them a prefix of their own: bearer: [{{kind: kubernetes, \
              audiences: [{}], identity: {{user: {{prefix: 'pod:'}}}}}}]; else {NAME}=false says that none does",
             audiences.join(", ")
         );
