@@ -103,7 +103,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         // Whoever reads has read enough. The shell's word for that, as of others that write into a closed pipe.
         Err(error) if error.is::<NobodyReads>() => ExitCode::from(141),
         Err(error) => {
-            complain(&format!("countersign: {error:#}"));
+            complain(&format!("countersign: {}", told(&error)));
             ExitCode::from(if error.is::<ConfigErrors>() || error.is::<MigrationError>() { 2 } else { 1 })
         }
     }
@@ -168,6 +168,18 @@ fn init_keys(dir: &Path) -> anyhow::Result<()> {
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}
+
+/// An error and its causes, none of them twice: some say their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
 }
 
 /// Standard output was closed before all was written.

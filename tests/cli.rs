@@ -87,6 +87,26 @@ fn what_is_printed_holds_no_secret() {
 }
 
 #[test]
+fn where_nobody_reads_it_ends_quietly() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let output = command.args(["config", "schema"]).env_clear().stdout(writer).output().expect("the binary runs");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    // Over a file there is no directory; the error names its cause, and has it.
+    let (home, path) = file(GOOD);
+    let (_, _, complaints) = countersign(&["keys", "init", "--dir", &path.join("keys").to_string_lossy()], &[]);
+    assert_eq!(complaints.matches("os error").count(), 1, "{complaints}");
+    let nowhere = home.path().join("nowhere.env");
+    let (_, _, complaints) = countersign(&["migrate", "authservice", "--env-file", &nowhere.to_string_lossy()], &[]);
+    assert_eq!(complaints.matches("os error").count(), 1, "{complaints}");
+}
+
+#[test]
 fn the_schema_is_printed_as_json() {
     let (code, out, _) = countersign(&["config", "schema"], &[]);
     let schema: serde_json::Value = serde_json::from_str(&out).expect("JSON");

@@ -1,4 +1,4 @@
-//! How a gateway is told to ask, by an entry of the mesh config or by the ext_authz filter of an `EnvoyFilter`: whether
+//! How a gateway is told to ask, by an entry of the mesh config or by the `ext_authz` filter of an `EnvoyFilter`: whether
 //! it asks us, and loses nothing of a check or its answer.
 
 use regex::Regex;

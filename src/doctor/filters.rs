@@ -1,4 +1,4 @@
-//! `EnvoyFilter`s: what their ext_authz filters ask, and patches that are applied to nothing.
+//! `EnvoyFilter`s: what their `ext_authz` filters ask, and patches that are applied to nothing.
 
 use regex::Regex;
 use serde_json::Value;
@@ -27,14 +27,14 @@ static GRPC: Form =
 /// The filter name that Envoy has given up.
 const OLD: &str = "envoy.http_connection_manager";
 
-/// A patch that puts an ext_authz filter into a gateway.
+/// A patch that puts an `ext_authz` filter into a gateway.
 pub(super) struct Asking<'m> {
     pub(super) object: &'m Object,
     index: usize,
     config: &'m Value,
 }
 
-/// The ext_authz filters among the manifests, of HTTP only.
+/// The `ext_authz` filters among the manifests, of HTTP only.
 pub(super) fn asking(manifests: &Manifests) -> Vec<Asking<'_>> {
     let patches = manifests.of_kind("EnvoyFilter").flat_map(|object| {
         object.list("/spec/configPatches").iter().enumerate().map(move |(index, patch)| (object, index, patch))
@@ -42,7 +42,7 @@ pub(super) fn asking(manifests: &Manifests) -> Vec<Asking<'_>> {
     patches.filter_map(|(object, index, patch)| Some(Asking { object, index, config: ext_authz(patch)? })).collect()
 }
 
-/// The EnvoyFilters whose ext_authz filter asks us.
+/// The `EnvoyFilter`s whose `ext_authz` filter asks us.
 pub(super) fn asking_us<'m>(manifests: &'m Manifests, ours: &Ours<'_>) -> Vec<Asking<'m>> {
     asking(manifests).into_iter().filter(|asking| ours.is_host(&asking.asks().host)).collect()
 }
@@ -69,7 +69,7 @@ impl Asking<'_> {
     pub(super) fn asks(&self) -> Asks {
         let mut parts = self.cluster().split('|').skip(1);
         let port = parts.next().and_then(|port| port.parse().ok());
-        let host = parts.nth(1).map(str::to_owned).unwrap_or_else(|| self.host_by_hand());
+        let host = parts.nth(1).map_or_else(|| self.host_by_hand(), str::to_owned);
         let timeout = field(self.server_uri(), "timeout");
         Asks {
             place: self.place(""),
@@ -145,7 +145,7 @@ pub(super) fn look(manifests: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Fi
     }
 }
 
-/// The configuration of the ext_authz filter that a patch brings; none if it brings none.
+/// The configuration of the `ext_authz` filter that a patch brings; none if it brings none.
 fn ext_authz(patch: &Value) -> Option<&Value> {
     let value = &patch["patch"]["value"];
     let config =
@@ -175,7 +175,7 @@ fn field<'v>(value: &'v Value, name: &str) -> &'v Value {
     &value[camel]
 }
 
-/// The patterns of a ListStringMatcher. Names are in small letters where they are compared: others match nothing.
+/// The patterns of a `ListStringMatcher`. Names are in small letters where they are compared: others match nothing.
 fn names(list_of_patterns: &Value) -> Vec<Name> {
     list(field(list_of_patterns, "patterns")).iter().filter_map(name).collect()
 }

@@ -182,7 +182,7 @@ fn of_deny(settings: &Settings, policy: &Object, gateways: &[Pods], findings: &m
 fn denies_the_public(settings: &Settings, operations: &[&Value], place: &str) -> Option<Finding> {
     // A narrower demand may well mean others.
     let is_narrow = |operation: &&Value| ["hosts", "methods"].iter().any(|name| !list(&operation[*name]).is_empty());
-    if operations.iter().any(|operation| is_narrow(&operation)) {
+    if operations.iter().any(is_narrow) {
         return None;
     }
     let is_demanded = |path: &str| {
@@ -191,7 +191,7 @@ fn denies_the_public(settings: &Settings, operations: &[&Value], place: &str) ->
             (paths.is_empty() || paths.iter().any(|it| covers(it, path)))
                 && !texts(&operation["notPaths"]).iter().any(|it| covers(it, path))
         };
-        operations.is_empty() || operations.iter().any(|it| meets(&it))
+        operations.is_empty() || operations.iter().any(meets)
     };
     let open = settings.rules.iter().filter(|rule| matches!(rule.access, Access::Public | Access::Optional));
     let paths = open.filter_map(|rule| match &rule.path {
@@ -208,7 +208,7 @@ fn denies_the_public(settings: &Settings, operations: &[&Value], place: &str) ->
     if denied.is_empty() {
         return None;
     }
-    let written: Vec<String> = denied.iter().map(|path| format!("\"{}*\"", path)).collect();
+    let written: Vec<String> = denied.iter().map(|path| format!("\"{path}*\"")).collect();
     Some(
         Finding::fault(
             "public-needs-token",

@@ -14,7 +14,7 @@ const NOT_FOUND: &str = "Whoever comes there meets a 404.";
 pub(super) struct Route<'m> {
     pub(super) object: &'m Object,
     index: usize,
-    route: &'m Value,
+    value: &'m Value,
     paths: Vec<Path<'m>>,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, 
     findings.extend(unknown_hosts(settings, &routes));
 }
 
-/// The routes that lead to us, of VirtualServices and HTTPRoutes.
+/// The routes that lead to us, of `VirtualService`s and `HTTPRoute`s.
 pub(super) fn to_us<'m>(manifests: &'m Manifests, ours: &Ours<'_>) -> Vec<Route<'m>> {
     let of = |kind: &str, field: &'static str| {
         manifests
@@ -64,7 +64,7 @@ pub(super) fn to_us<'m>(manifests: &'m Manifests, ours: &Ours<'_>) -> Vec<Route<
     let mut routes = Vec::new();
     for (object, index, route) in of("VirtualService", "/spec/http") {
         if list(&route["route"]).iter().any(|to| ours.is_host(text(to, "/destination/host"))) {
-            routes.push(Route { object, index, route, paths: covered(&route["match"], of_virtual_service) });
+            routes.push(Route { object, index, value: route, paths: covered(&route["match"], of_virtual_service) });
         }
     }
     for (object, index, route) in of("HTTPRoute", "/spec/rules") {
@@ -78,7 +78,7 @@ pub(super) fn to_us<'m>(manifests: &'m Manifests, ours: &Ours<'_>) -> Vec<Route<
             ours.is_host(&host)
         };
         if list(&route["backendRefs"]).iter().any(is_ours) {
-            routes.push(Route { object, index, route, paths: covered(&route["matches"], of_http_route) });
+            routes.push(Route { object, index, value: route, paths: covered(&route["matches"], of_http_route) });
         }
     }
     routes
@@ -155,12 +155,9 @@ fn pages_not_routed(
     let others = ["sign_out", "signed_out", "userinfo", "unavailable"].map(|name| format!("{prefix}/{name}"));
     let absent: Vec<&str> = others.iter().filter(|page| !leads(page)).map(String::as_str).collect();
     if !absent.is_empty() && leads(&start) {
-        let what = format!("{} lead not to Countersign", absent.join(", "));
-        findings.push(
-            Finding::fault("pages-not-routed", first.place(field), what.replace("lead not", "do not lead"))
-                .because(NOT_FOUND)
-                .change(whole),
-        );
+        let does = if absent.len() == 1 { "does" } else { "do" };
+        let what = format!("{} {does} not lead to Countersign", absent.join(", "));
+        findings.push(Finding::fault("pages-not-routed", first.place(field), what).because(NOT_FOUND).change(whole));
     }
 }
 
@@ -169,7 +166,7 @@ fn wrong_ports(route: &Route<'_>, ours: &Ours<'_>) -> Vec<Finding> {
         return Vec::new();
     }
     let mut findings = Vec::new();
-    for to in list(&route.route["route"]) {
+    for to in list(&route.value["route"]) {
         let ports = ours.ports_of(text(to, "/destination/host")).unwrap_or_default();
         let port = to["destination"]["port"]["number"].as_u64();
         let is_good = match port {
@@ -220,7 +217,7 @@ fn wrong_gateways(manifests: &Manifests, routes: &[Route<'_>]) -> Vec<Finding> {
             continue;
         }
         let what = format!("there is no Gateway {}", unknown.join(", "));
-        let names: Vec<String> = known.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
+        let all: Vec<String> = known.iter().map(|(namespace, name)| format!("{namespace}/{name}")).collect();
         let place = object.place("spec.gateways");
         let finding = if unknown.len() == named.len() {
             Finding::fault("route-gateway", place, what)
@@ -228,7 +225,7 @@ fn wrong_gateways(manifests: &Manifests, routes: &[Route<'_>]) -> Vec<Finding> {
             Finding::warning("route-gateway", place, what)
         };
         let why = "There the routes count nowhere: our pages are answered 404.";
-        findings.push(finding.because(why).change(format!("gateways: [{}]", names.join(", "))));
+        findings.push(finding.because(why).change(format!("gateways: [{}]", all.join(", "))));
     }
     findings.dedup();
     findings

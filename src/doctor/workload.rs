@@ -88,7 +88,7 @@ impl<'m> Ours<'m> {
 
     /// The configuration that our pods mount.
     pub(super) fn configuration(&self, manifests: &Manifests) -> Option<PodsConfiguration> {
-        let mut found = self.workloads.iter().flat_map(|workload| {
+        let mut found = self.workloads.iter().filter_map(|workload| {
             let volumes = workload.list(&format!("{POD}/spec/volumes"));
             let projected = volumes.iter().flat_map(|volume| list(&volume["projected"]["sources"]));
             let names: Vec<&str> = volumes.iter().chain(projected).map(|it| text(it, "/configMap/name")).collect();
