@@ -150,7 +150,12 @@ fn nobody_asks(
     let is_said_elsewhere = manifests.of_kind("AuthorizationPolicy").any(is_custom)
         // The policies say it, where tokens are looked at.
         || manifests.of_kind("RequestAuthentication").next().is_some();
-    let has_mesh = manifests.objects.iter().any(|object| object.at("/apiVersion").as_str().is_some_and(is_istios));
+    // Whoever gives the pods alone, or what concerns their sidecars, has the gateway's part elsewhere.
+    let is_of_gateway = |object: &manifests::Object| {
+        matches!(&*object.kind, "VirtualService" | "Gateway" | "EnvoyFilter")
+            && object.at("/apiVersion").as_str().is_some_and(is_istios)
+    };
+    let has_mesh = manifests.objects.iter().any(is_of_gateway);
     if is_said_elsewhere || !has_mesh {
         return None;
     }

@@ -195,7 +195,7 @@ fn cannot_ask(source: &KubernetesSettings, workload: &Object, manifests: &Manife
         binding.list("/subjects").iter().any(|subject| {
             subject["kind"] == "ServiceAccount"
                 && text(subject, "/name") == name
-                && text(subject, "/namespace") == workload.namespace
+                && (workload.namespace.is_empty() || text(subject, "/namespace") == workload.namespace)
         })
     };
     let lets_ask = |binding: &Object| {

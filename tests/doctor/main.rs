@@ -534,6 +534,16 @@ fn what_is_suggested_names_the_service_that_is_there() {
 }
 
 #[test]
+fn pods_that_are_given_alone_are_not_blamed_for_the_rest() {
+    let of_gateway = ["kind: Gateway", "kind: EnvoyFilter", "kind: VirtualService", "kind: Service\n"];
+    let is_kept = |object: &&str| !of_gateway.iter().any(|kind| object.contains(kind));
+    let pods: Vec<&str> = FILTER.split("---\n").filter(is_kept).collect();
+    assert_eq!(pods.len(), 6);
+    let output = doctor_alone(&pods.join("---\n"), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+}
+
+#[test]
 fn a_filter_over_grpc_is_known_as_well() {
     let (before, rest) = FILTER.split_once("            http_service:\n").expect("a filter");
     let (_, after) = rest.split_once("---\n").expect("another object");
