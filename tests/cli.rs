@@ -97,13 +97,18 @@ fn where_nobody_reads_it_ends_quietly() {
 
 #[test]
 fn a_cause_is_told_once() {
-    // Over a file there is no directory; the error names its cause, and has it.
-    let (home, path) = file(GOOD);
-    let (_, _, complaints) = countersign(&["keys", "init", "--dir", &path.join("keys").to_string_lossy()], &[]);
+    let (_home, path) = file(GOOD);
+    // Below a file there is no directory; the error names its cause, and has it.
+    let data = path.join("data");
+    let variables = [
+        ("DEX_SECRET", "x"),
+        ("COUNTERSIGN_DATA_DIR", &*data.to_string_lossy()),
+        ("COUNTERSIGN_LISTEN__MAIN", "127.0.0.1:0"),
+        ("COUNTERSIGN_LISTEN__ADMIN", "127.0.0.1:0"),
+    ];
+    let (code, _, complaints) = countersign(&["serve", "--config", &path.to_string_lossy()], &variables);
     assert_eq!(complaints.matches("os error").count(), 1, "{complaints}");
-    let nowhere = home.path().join("nowhere.env");
-    let (_, _, complaints) = countersign(&["migrate", "authservice", "--env-file", &nowhere.to_string_lossy()], &[]);
-    assert_eq!(complaints.matches("os error").count(), 1, "{complaints}");
+    assert_eq!(code, Some(1));
 }
 
 #[test]
