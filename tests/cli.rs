@@ -101,6 +101,31 @@ fn what_is_printed_holds_no_secret() {
 }
 
 #[test]
+fn where_nobody_reads_it_ends_quietly() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let output = command.args(["config", "schema"]).env_clear().stdout(writer).output().expect("the binary runs");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let (_home, path) = file(GOOD);
+    // Below a file there is no directory; the error names its cause, and has it.
+    let data = path.join("data");
+    let variables = [
+        ("DEX_SECRET", "x"),
+        ("COUNTERSIGN_DATA_DIR", &*data.to_string_lossy()),
+        ("COUNTERSIGN_LISTEN__MAIN", "127.0.0.1:0"),
+        ("COUNTERSIGN_LISTEN__ADMIN", "127.0.0.1:0"),
+    ];
+    let (code, _, complaints) = countersign(&["serve", "--config", &path.to_string_lossy()], &variables);
+    assert_eq!(complaints.matches("os error").count(), 1, "{complaints}");
+    assert_eq!(code, Some(1));
+}
+
+#[test]
 fn the_schema_is_printed_as_json() {
     let (code, out, _) = countersign(&["config", "schema"], &[]);
     let schema: serde_json::Value = serde_json::from_str(&out).expect("JSON");
