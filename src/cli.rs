@@ -120,8 +120,10 @@ struct ConfigFile {
 pub fn run(arguments: Arguments) -> ExitCode {
     match dispatch(arguments.command) {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has read enough. The shell's word for that, as of others that write into a closed pipe.
+        Err(error) if error.is::<NobodyReads>() => ExitCode::from(141),
         Err(error) => {
-            complain(&format!("countersign: {error:#}"));
+            complain(&format!("countersign: {}", told(&error)));
             ExitCode::from(if error.is::<ConfigErrors>() || error.is::<MigrationError>() { 2 } else { 1 })
         }
     }
@@ -136,7 +138,7 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
             runtime()?.block_on(serve(loaded.settings, Some(contract)))
         }
         Command::Serve(ConfigFile { file }) => {
-            let Loaded { settings, warnings } = load(file.as_deref(), environment())?;
+            let Loaded { settings, warnings, .. } = load(file.as_deref(), environment())?;
             config::print_warnings(&warnings);
             runtime()?.block_on(serve(settings, None))
         }
@@ -200,9 +202,29 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
+/// An error and its causes, none of them twice: some say their cause themselves.
+fn told(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
+}
+
+/// Standard output was closed before all was written.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output")]
+struct NobodyReads;
+
 /// Writes a line for whoever reads the output; a closed pipe is an error, not a panic.
 fn say(text: &str) -> anyhow::Result<()> {
-    Ok(writeln!(std::io::stdout().lock(), "{text}")?)
+    writeln!(std::io::stdout().lock(), "{text}").map_err(|error| match error.kind() {
+        std::io::ErrorKind::BrokenPipe => NobodyReads.into(),
+        _ => error.into(),
+    })
 }
 
 /// Writes a line of complaint. Where it cannot be written, there is nobody to complain to.

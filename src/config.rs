@@ -25,7 +25,7 @@ use variables::Environment;
 pub(crate) mod for_tests;
 
 pub use in_authservices_place::{InAuthservicesPlace, load_in_authservices_place, names_authservices_provider};
-pub use problem::{ConfigErrors, Place, Problem, Warning};
+pub use problem::{ConfigErrors, NamedFile, Place, Problem, Warning};
 pub use replacement::Replacement;
 pub use settings::*;
 
@@ -36,6 +36,8 @@ pub struct Loaded {
     pub settings: Settings,
     /// What is to be thought over.
     pub warnings: Vec<Warning>,
+    /// The files that it names.
+    pub files: Vec<NamedFile>,
 }
 
 /// Reads the file and the `COUNTERSIGN_…` variables of `environment`, which win, and the secrets that they name.
@@ -43,7 +45,19 @@ pub struct Loaded {
 /// # Errors
 /// If anything is wrong with them: every mistake, each with its place and what to write instead.
 pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigErrors> {
-    read_and_judge(read_root(file), &environment.collect()).map(|(_, loaded)| loaded)
+    read_and_judge(read_root(file), &environment.collect(), Report::default()).map(|(_, loaded)| loaded)
+}
+
+/// Reads a file that is to run elsewhere: what it names and is not here is not missed, and secrets are not what they will
+/// be. To be looked at, never to be run.
+///
+/// # Errors
+/// As [`load`] does, except for files and variables that it names and that are not here.
+pub fn load_for_elsewhere(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigErrors> {
+    read_and_judge(read_root(file), &environment.collect(), Report::elsewhere()).map(|(_, loaded)| loaded)
 }
 
 /// The same for a text that stands in no file.
@@ -51,7 +65,31 @@ pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, Stri
 /// # Errors
 /// As [`load`] does.
 pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Loaded, ConfigErrors> {
-    read_and_judge(root_of(text, &"the configuration".into()), &environment.collect()).map(|(_, loaded)| loaded)
+    parse_named(text, "the configuration", environment)
+}
+
+/// The same for a text that is called by a name of its own where something is wrong with it.
+///
+/// # Errors
+/// As [`load`] does.
+pub fn parse_named(
+    text: &str,
+    name: &str,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigErrors> {
+    read_and_judge(root_of(text, &name.into()), &environment.collect(), Report::default()).map(|(_, loaded)| loaded)
+}
+
+/// As [`load_for_elsewhere`], for a text, as [`parse_named`].
+///
+/// # Errors
+/// As [`load_for_elsewhere`] does.
+pub fn parse_for_elsewhere(
+    text: &str,
+    name: &str,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Loaded, ConfigErrors> {
+    read_and_judge(root_of(text, &name.into()), &environment.collect(), Report::elsewhere()).map(|(_, loaded)| loaded)
 }
 
 /// The effective configuration as YAML: the file, the variables, the defaults. Secrets are `[redacted]`; where they
@@ -60,7 +98,7 @@ pub fn parse(text: &str, environment: impl Iterator<Item = (String, String)>) ->
 /// # Errors
 /// As [`load`] does.
 pub fn print(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<String, ConfigErrors> {
-    let (mut raw, _) = read_and_judge(read_root(file), &environment.collect())?;
+    let (mut raw, _) = read_and_judge(read_root(file), &environment.collect(), Report::default())?;
     if let Some(proxy) = &mut raw.egress.proxy {
         *proxy = validate::without_password(proxy);
     }
@@ -84,8 +122,12 @@ pub fn environment() -> impl Iterator<Item = (String, String)> {
     std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
 }
 
-fn read_and_judge(root: Result<Node, Problem>, environment: &Environment) -> Result<(Raw, Loaded), ConfigErrors> {
-    judge(root.map_err(alone)?, environment, Report::default())
+fn read_and_judge(
+    root: Result<Node, Problem>,
+    environment: &Environment,
+    report: Report,
+) -> Result<(Raw, Loaded), ConfigErrors> {
+    judge(root.map_err(alone)?, environment, report)
 }
 
 /// Lays the variables over the tree, reads it, and judges it.
@@ -94,8 +136,9 @@ fn judge(mut root: Node, environment: &Environment, mut report: Report) -> Resul
     inherit(&mut root);
     let raw = read::raw(&mut root, &mut report);
     let settings = validate::settings(&raw, &Spot::root(&root), environment, &mut report);
+    let files = report.take_named_files();
     let (settings, warnings) = report.conclude(settings)?;
-    Ok((raw, Loaded { settings, warnings }))
+    Ok((raw, Loaded { settings, warnings, files }))
 }
 
 fn read_root(file: Option<&Path>) -> Result<Node, Problem> {

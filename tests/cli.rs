@@ -43,6 +43,20 @@ fn a_good_configuration_is_summed_up() {
     assert_eq!((code, complaints.as_str()), (Some(0), ""));
 }
 
+/// Doors that open without a browser are said.
+#[test]
+fn a_good_configuration_says_who_comes_without_a_browser() {
+    let (_home, path) = file(&format!(
+        "{GOOD}bearer:\n  - kind: kubernetes\n    audiences: [mesh]\n  - kind: jwt\n    issuer: http://localhost:5556/dex\n    \
+         audiences: [mesh]\n    algorithms: [RS256]\n  - kind: session\n"
+    ));
+    let (_, out, complaints) =
+        countersign(&["config", "check", "--config", &path.to_string_lossy()], &[("DEX_SECRET", "x")]);
+    let bearer = "  bearer      kubernetes (https://kubernetes.default.svc.cluster.local), jwt \
+                  (http://localhost:5556/dex), session (in authorization)\n";
+    assert!(out.ends_with(bearer), "{out}{complaints}");
+}
+
 #[test]
 fn a_bad_one_is_explained_and_ends_with_2() {
     let (_home, path) = file(&format!("{GOOD}sesion: {{}}\n"));
@@ -84,6 +98,31 @@ fn what_is_printed_holds_no_secret() {
     let (code, out, _) = countersign(&["config", "print", "--config", &path.to_string_lossy()], &[]);
     assert_eq!(code, Some(0));
     assert!(out.contains("max_age: 24h") && out.contains("[redacted]") && !out.contains("canary"), "{out}");
+}
+
+#[test]
+fn where_nobody_reads_it_ends_quietly() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    let output = command.args(["config", "schema"]).env_clear().stdout(writer).output().expect("the binary runs");
+    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(141), ""));
+}
+
+#[test]
+fn a_cause_is_told_once() {
+    let (_home, path) = file(GOOD);
+    // Below a file there is no directory; the error names its cause, and has it.
+    let data = path.join("data");
+    let variables = [
+        ("DEX_SECRET", "x"),
+        ("COUNTERSIGN_DATA_DIR", &*data.to_string_lossy()),
+        ("COUNTERSIGN_LISTEN__MAIN", "127.0.0.1:0"),
+        ("COUNTERSIGN_LISTEN__ADMIN", "127.0.0.1:0"),
+    ];
+    let (code, _, complaints) = countersign(&["serve", "--config", &path.to_string_lossy()], &variables);
+    assert_eq!(complaints.matches("os error").count(), 1, "{complaints}");
+    assert_eq!(code, Some(1));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{ConfigFile, config, say};
-use crate::config::{Loaded, environment, load};
-use crate::doctor::{Scope, Severity, examine};
+use crate::config::{ConfigErrors, Loaded, environment, load, load_for_elsewhere, parse_for_elsewhere, parse_named};
+use crate::doctor::{Manifests, PodsConfiguration, Severity, examine};
 
 #[derive(Args, Debug)]
 pub(super) struct Arguments {
@@ -17,7 +17,7 @@ pub(super) struct Arguments {
     /// yaml |`). The mesh config is one of them: the ConfigMap `istio`. May be given several times.
     #[arg(long, value_name = "PATH")]
     manifests: Vec<PathBuf>,
-    /// Asks nobody: only what is written is looked at.
+    /// Asks nobody: only what is written is looked at, and no secret is needed.
     #[arg(long)]
     offline: bool,
     /// Prints the findings as JSON.
@@ -30,10 +30,10 @@ pub(super) struct Arguments {
 
 /// Says everything that was found wrong. Faults are an error; the process then ends with 1.
 pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let Loaded { settings, warnings } = load(arguments.config.file.as_deref(), environment())?;
-    config::print_warnings(&warnings);
-    let scope = Scope { manifests: arguments.manifests.clone(), offline: arguments.offline };
-    let findings = examine(&settings, &scope).await?;
+    let manifests = Manifests::read(&arguments.manifests)?;
+    let loaded = configuration(arguments, &manifests)?;
+    config::print_warnings(&loaded.warnings);
+    let findings = examine(&loaded, &manifests, arguments.offline).await?;
     if arguments.json {
         say(&serde_json::to_string_pretty(&findings)?)?;
     } else {
@@ -49,18 +49,40 @@ pub(super) async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         bail!(summary);
     }
     if !arguments.json {
-        say(&if findings.is_empty() { nothing(&scope) } else { summary })?;
+        say(&if findings.is_empty() { nothing(arguments) } else { summary })?;
     }
     Ok(())
 }
 
-fn nothing(scope: &Scope) -> String {
+/// The file that is named; without one, what the pods among the manifests get. Offline nothing is missed that is where it
+/// runs, and not here.
+fn configuration(arguments: &Arguments, manifests: &Manifests) -> Result<Loaded, ConfigErrors> {
+    let file = arguments.config.file.as_deref();
+    let of_pods = if file.is_none() { manifests.configuration() } else { None };
+    match of_pods {
+        Some(PodsConfiguration { text, place, environment: of_pods }) => {
+            let environment = of_pods.into_iter().chain(environment());
+            let parse = if arguments.offline { parse_for_elsewhere } else { parse_named };
+            parse(&text, &place, environment)
+        }
+        None if arguments.offline => load_for_elsewhere(file, environment()),
+        None => load(file, environment()),
+    }
+}
+
+fn nothing(arguments: &Arguments) -> String {
     let mut looked_at = vec!["the configuration"];
-    if !scope.offline {
+    if !arguments.offline {
         looked_at.push("the identity providers");
     }
-    if !scope.manifests.is_empty() {
+    if !arguments.manifests.is_empty() {
         looked_at.push("the manifests");
     }
-    format!("nothing is wrong with {}", looked_at.join(", "))
+    let last = looked_at.pop().unwrap_or_default();
+    let all = match looked_at[..] {
+        [] => last.to_owned(),
+        [only] => format!("{only} and {last}"),
+        _ => format!("{}, and {last}", looked_at.join(", ")),
+    };
+    format!("nothing is wrong with {all}")
 }

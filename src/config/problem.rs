@@ -1,9 +1,12 @@
 //! What is wrong with a configuration: where, what, and what to write instead. Nothing here ever holds a secret.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use thiserror::Error;
+
+use super::tree::Spot;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,14 +94,52 @@ impl fmt::Display for ConfigErrors {
     }
 }
 
+/// A file that a configuration names, apart from itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    /// The dotted key that names it (`providers[0].client_secret.file`).
+    pub key: String,
+    /// The file.
+    pub path: PathBuf,
+}
+
 /// Collects what is found, each thing once.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     problems: Vec<Problem>,
     warnings: Vec<Warning>,
+    is_elsewhere: bool,
+    named: Vec<NamedFile>,
 }
 
 impl Report {
+    /// For a configuration that is looked at where it is not to run: what is to be there is not missed here.
+    pub(super) fn elsewhere() -> Self {
+        Self { is_elsewhere: true, ..Self::default() }
+    }
+
+    /// A file that the configuration names is to be there where it runs.
+    pub(super) fn name_file(&mut self, at: &Spot<'_>, path: &Path) {
+        self.named.push(NamedFile { key: at.key().to_owned(), path: path.to_owned() });
+    }
+
+    /// The files that were named.
+    pub(super) fn take_named_files(&mut self) -> Vec<NamedFile> {
+        std::mem::take(&mut self.named)
+    }
+
+    /// A file or a variable is not here: a mistake, unless the configuration is to run elsewhere.
+    pub(super) fn miss(&mut self, problem: Problem) {
+        if !self.is_elsewhere {
+            self.refuse(problem);
+        }
+    }
+
+    /// Whether the configuration is to run elsewhere.
+    pub(super) fn is_elsewhere(&self) -> bool {
+        self.is_elsewhere
+    }
+
     pub(super) fn refuse(&mut self, problem: Problem) {
         if !self.problems.contains(&problem) {
             self.problems.push(problem);

@@ -32,6 +32,7 @@ pub(super) use session_keys::SessionKeys;
 #[schemars(title = "Countersign configuration", rename = "Configuration")]
 pub(super) struct Raw {
     /// The origin that browsers see: `https://` and a host, without a path. Required.
+    #[schemars(regex(pattern = "^https?://[^/?#@]+/?$"))]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) public_url: Option<String>,
     /// Further origins that sign-in may return to, as `https://lab.example.com` or `lab.example.com`. They need

@@ -206,8 +206,9 @@ fn missing(at: &Spot<'_>, instead: impl Into<String>, report: &mut Report) {
 }
 
 fn readable(path: &Path, at: &Spot<'_>, report: &mut Report) {
+    report.name_file(at, path);
     if let Err(problem) = try_reading(path, at) {
-        report.refuse(problem);
+        report.miss(problem);
     }
 }
 

@@ -2,11 +2,16 @@
 
 use super::Finding;
 use super::manifests::{Manifests, text};
-use super::tokens::our_rules;
+use super::tokens::{jwks_uri, our_rules};
+use super::workload::Ours;
 use crate::config::Settings;
 use crate::idp::{KeysTrouble, Outbound, OutboundError, published_keys};
 
-pub(super) async fn look(settings: &Settings, manifests: &Manifests) -> Result<Vec<Finding>, OutboundError> {
+pub(super) async fn look(
+    settings: &Settings,
+    manifests: &Manifests,
+    ours: &Ours<'_>,
+) -> Result<Vec<Finding>, OutboundError> {
     let mut addresses: Vec<(String, &str)> = our_rules(settings, manifests)
         .map(|(object, index, rule)| (object.place(&format!("spec.jwtRules[{index}].jwksUri")), text(rule, "/jwksUri")))
         .filter(|(_, address)| !address.is_empty())
@@ -16,13 +21,14 @@ pub(super) async fn look(settings: &Settings, manifests: &Manifests) -> Result<V
     let outbound = Outbound::new(&crate::config::EgressSettings::default())?;
     let mut findings = Vec::new();
     for (place, address) in addresses {
-        findings
-            .extend(published_keys(address, &outbound).await.err().map(|trouble| finding(place, address, &trouble)));
+        findings.extend(
+            published_keys(address, &outbound).await.err().map(|trouble| finding(place, address, &trouble, ours)),
+        );
     }
     Ok(findings)
 }
 
-fn finding(place: String, address: &str, trouble: &KeysTrouble) -> Finding {
+fn finding(place: String, address: &str, trouble: &KeysTrouble, ours: &Ours<'_>) -> Finding {
     const EVERY: &str = "Without our keys istiod refuses every token, and with the tokens every request.";
     match trouble {
         KeysTrouble::Unreachable(reason) => {
@@ -33,12 +39,12 @@ fn finding(place: String, address: &str, trouble: &KeysTrouble) -> Finding {
         KeysTrouble::Redirects(target) => {
             Finding::fault("jwks-redirects", place, format!("{address} redirects to {target}"))
                 .because("It leads through the gateway, where somebody must sign in; istiod does not. It needs an address inside.")
-                .change("jwksUri: http://countersign.countersign.svc.cluster.local:9000/.well-known/jwks.json")
+                .change(jwks_uri(ours))
         }
         KeysTrouble::NoKeys(reason) => {
             Finding::fault("jwks-no-keys", place, format!("{address} holds no keys: {reason}"))
                 .because(format!("{EVERY} A page with status 200 spoils the next push for all issuers."))
-                .change("jwksUri: http://countersign.countersign.svc.cluster.local:9000/.well-known/jwks.json")
+                .change(jwks_uri(ours))
         }
     }
 }

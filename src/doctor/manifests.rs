@@ -8,10 +8,11 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::Finding;
+use super::workload::{Ours, PodsConfiguration};
 
 /// The objects, in the order of the files.
 #[derive(Debug, Default)]
-pub(super) struct Manifests {
+pub struct Manifests {
     pub(super) objects: Vec<Object>,
     unread: Vec<Unread>,
 }
@@ -36,7 +37,7 @@ struct Unread {
 
 /// Why there are no manifests.
 #[derive(Debug, Error)]
-#[error("{path} cannot be read: {source}")]
+#[error("{path} cannot be read")]
 pub struct ManifestError {
     path: String,
     source: std::io::Error,
@@ -45,8 +46,11 @@ pub struct ManifestError {
 static NOTHING: Value = Value::Null;
 
 impl Manifests {
-    /// Reads files and, in directories and below, whatever ends in `.yaml`, `.yml` or `.json`.
-    pub(super) fn read(paths: &[PathBuf]) -> Result<Self, ManifestError> {
+    /// Reads files (`-` is standard input) and, in directories and below, whatever ends in `.yaml`, `.yml` or `.json`.
+    ///
+    /// # Errors
+    /// If one of them cannot be read.
+    pub fn read(paths: &[PathBuf]) -> Result<Self, ManifestError> {
         let mut manifests = Self::default();
         for path in paths {
             if path.as_os_str() == "-" {
@@ -59,6 +63,12 @@ impl Manifests {
             }
         }
         Ok(manifests)
+    }
+
+    /// The configuration that our pods get by them.
+    #[must_use]
+    pub fn configuration(&self) -> Option<PodsConfiguration> {
+        Ours::find(self).configuration(self)
     }
 
     /// The objects of a kind.

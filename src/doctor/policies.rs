@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::Finding;
+use super::filters;
 use super::gateways::{self, Pods};
 use super::manifests::{Manifests, Object, list, text, texts};
 use super::mesh::Mesh;
-use super::workload::{Ours, pod_labels, selects};
-use crate::config::Settings;
+use super::workload::{Ours, has_sidecar, pod_labels, selects};
+use crate::config::{Access, PathMatch, Settings};
 
 pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
     let meshes = Mesh::all(manifests);
@@ -20,16 +21,19 @@ pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, 
                 of_custom(settings, policy, &meshes, ours, findings);
             }
             "DENY" => requiring += usize::from(of_deny(settings, policy, &gateways, findings)),
-            "" | "ALLOW" => findings.extend(denies_us(policy, manifests, ours)),
+            "" | "ALLOW" => findings.extend(denies_us(settings, policy, manifests, ours)),
             _ => {}
         }
     }
     let somewhere = manifests.of_kind("RequestAuthentication").next();
-    if let (Some(object), 0) = (somewhere, asking)
-        && !manifests.of_kind("EnvoyFilter").any(|filter| filter.value.to_string().contains("ext_authz"))
+    // A provider that leads to us is asked by a policy only.
+    let known = meshes.iter().find(|mesh| mesh.providers().any(|provider| provider.is_ours(ours)));
+    let place = somewhere.map(|object| object.place("")).or(known.map(|mesh| mesh.place("extensionProviders")));
+    if let (Some(place), 0) = (place, asking)
+        && filters::asking(manifests).is_empty()
     {
         findings.push(
-            Finding::fault("policy-absent", object.place(""), "no AuthorizationPolicy has the action CUSTOM")
+            Finding::fault("policy-absent", place, "no AuthorizationPolicy has the action CUSTOM")
                 .because("The gateway asks nobody: people are never sent to sign in, and forged headers pass.")
                 .change("Add the policy that examples/istio/authorization-policy.yaml shows."),
         );
@@ -63,10 +67,21 @@ fn of_custom(settings: &Settings, policy: &Object, meshes: &[Mesh<'_>], ours: &O
         let Some(provider) = providers.find(|provider| provider.name == named) else {
             let known: Vec<&str> = meshes.iter().flat_map(Mesh::providers).map(|provider| provider.name).collect();
             let what = format!("the mesh config knows no provider `{named}`, only {}", known.join(", "));
+            let ours_there = meshes.iter().flat_map(Mesh::providers).find(|provider| provider.is_ours(ours));
+            let is_meant = ours.is_host(named) || named.contains("countersign");
+            let change = match ours_there {
+                Some(provider) => format!("name: {}", provider.name),
+                None if is_meant => format!(
+                    "extensionProviders: […, {{name: {named}, …}}] in the mesh config: the entry that the chart's notes and \
+                     examples/istio show, for {}",
+                    ours.address()
+                ),
+                None => format!("name: {}", known.first().unwrap_or(&"countersign")),
+            };
             findings.push(
                 Finding::fault("provider-name", policy.place("spec.provider.name"), what)
                     .because("Istio denies every request that this policy covers.")
-                    .change(format!("name: {}", known.first().unwrap_or(&"countersign"))),
+                    .change(change),
             );
             return;
         };
@@ -150,6 +165,7 @@ fn of_deny(settings: &Settings, policy: &Object, gateways: &[Pods], findings: &m
             let paths = texts(&operation["paths"]);
             !paths.is_empty() && !paths.iter().any(|path| covers(path, &start))
         };
+        findings.extend(denies_the_public(settings, &operations, &policy.place(&format!("spec.rules[{index}].to"))));
         if operations.is_empty() || !operations.iter().all(|it| is_exempt(it) || elsewhere(it)) {
             let what = format!("a token is demanded on {}/ too", settings.path_prefix);
             findings.push(
@@ -162,16 +178,59 @@ fn of_deny(settings: &Settings, policy: &Object, gateways: &[Pods], findings: &m
     demands
 }
 
+/// Paths that our rules open to everybody, and on which a token is demanded all the same.
+fn denies_the_public(settings: &Settings, operations: &[&Value], place: &str) -> Option<Finding> {
+    // A narrower demand may well mean others.
+    let is_narrow = |operation: &&Value| ["hosts", "methods"].iter().any(|name| !list(&operation[*name]).is_empty());
+    if operations.iter().any(is_narrow) {
+        return None;
+    }
+    let is_demanded = |path: &str| {
+        let meets = |operation: &&Value| {
+            let paths = texts(&operation["paths"]);
+            (paths.is_empty() || paths.iter().any(|it| covers(it, path)))
+                && !texts(&operation["notPaths"]).iter().any(|it| covers(it, path))
+        };
+        operations.is_empty() || operations.iter().any(meets)
+    };
+    let open = settings.rules.iter().filter(|rule| matches!(rule.access, Access::Public | Access::Optional));
+    let paths = open.filter_map(|rule| match &rule.path {
+        PathMatch::Prefix(path) if path != "/" => Some(path.as_str()),
+        _ => None,
+    });
+    // Who exempts only what is below has thought of it.
+    let denied: Vec<&str> = paths
+        .filter(|path| {
+            let below = format!("{}/x", path.trim_end_matches('/'));
+            is_demanded(path) && is_demanded(&below)
+        })
+        .collect();
+    if denied.is_empty() {
+        return None;
+    }
+    let written: Vec<String> = denied.iter().map(|path| format!("\"{path}*\"")).collect();
+    Some(
+        Finding::fault(
+            "public-needs-token",
+            place,
+            format!("a token is demanded on {} too, which our rules open to everybody", denied.join(", ")),
+        )
+        .because("Where nobody is signed in there is no token: the gateway answers 403, whatever we say.")
+        .change(format!("operation: {{notPaths: […, {}]}}", written.join(", "))),
+    )
+}
+
 /// Whether a source of a DENY rule is everybody without a verified token.
 pub(super) fn demands_token(source: &Value) -> bool {
     texts(&source["notRequestPrincipals"]).contains(&"*")
 }
 
 /// A policy that allows nothing, where nothing else lets anybody to our pods.
-fn denies_us(policy: &Object, manifests: &Manifests, ours: &Ours<'_>) -> Option<Finding> {
+fn denies_us(settings: &Settings, policy: &Object, manifests: &Manifests, ours: &Ours<'_>) -> Option<Finding> {
     let allows_nothing = policy.list("/spec/rules").is_empty();
     let covers_us = |policy: &Object| {
-        ours.workloads.iter().any(|workload| {
+        // Without a sidecar there is nothing that would obey a policy.
+        ours.workloads.iter().filter(|workload| has_sidecar(workload, manifests)).any(|workload| {
             (policy.namespace == workload.namespace || policy.namespace == "istio-system")
                 && selects(policy.at("/spec/selector/matchLabels"), pod_labels(workload))
         })
@@ -191,11 +250,12 @@ fn denies_us(policy: &Object, manifests: &Manifests, ours: &Ours<'_>) -> Option<
             policy.place("spec"),
             "everything is denied, and nothing lets anybody to Countersign",
         )
-        .because("Where its pods have a sidecar, checks are refused, and with them every request; keys are, too.")
-        .change(
+        .because("Its pods have a sidecar: checks are refused, and with them every request; keys are, too.")
+        .change(format!(
             "Add an AuthorizationPolicy in Countersign's namespace, action: ALLOW, for its pods:\n\
-                 rules: [{to: [{operation: {ports: [\"9000\"]}}]}]",
-        )
+             rules: [{{to: [{{operation: {{ports: [\"{}\"]}}}}]}}]",
+            settings.listen.main.port()
+        ))
     })
 }
 

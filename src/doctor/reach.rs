@@ -1,4 +1,4 @@
-//! What stands between the parts: sidecars, mTLS, network policies, routes, idle connections, sockets that stay open.
+//! What stands between the parts: sidecars, mTLS, network policies, idle connections, sockets that stay open.
 
 use serde_json::{Value, json};
 
@@ -17,14 +17,11 @@ const NO_KEYS: &str = "It cannot fetch our keys: every token is refused, and wit
 pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
     for workload in ours.workloads.iter().filter(|workload| has_sidecar(workload, manifests)) {
         findings.extend(sidecar_in_the_way(settings, workload));
-        findings.extend(keys_behind_mtls(workload, manifests));
+        findings.extend(keys_behind_mtls(settings, workload, manifests));
     }
     findings.extend(ways_around_the_gateway(manifests));
     findings.extend(kept_out(manifests, ours));
-    findings.extend(sign_in_not_routed(settings, manifests, ours));
-    findings.extend(unknown_hosts(settings, manifests, ours));
     findings.extend(idle_connections(manifests, ours));
-    findings.extend(filters(manifests));
     findings.extend(endless_sockets(manifests));
 }
 
@@ -43,7 +40,8 @@ fn sidecar_in_the_way(settings: &Settings, workload: &Object) -> Option<Finding>
     )
 }
 
-fn keys_behind_mtls(workload: &Object, manifests: &Manifests) -> Option<Finding> {
+fn keys_behind_mtls(settings: &Settings, workload: &Object, manifests: &Manifests) -> Option<Finding> {
+    let port = settings.listen.main.port();
     let strict = manifests.of_kind("PeerAuthentication").find(|policy| {
         (policy.namespace == workload.namespace || policy.namespace == ROOT)
             && selects(policy.at("/spec/selector/matchLabels"), pod_labels(workload))
@@ -61,7 +59,7 @@ fn keys_behind_mtls(workload: &Object, manifests: &Manifests) -> Option<Finding>
             "istiod cannot fetch our keys: it speaks no mTLS",
         )
         .because("Without them every token is refused, and with the tokens every request.")
-        .change("portLevelMtls: {9000: {mode: PERMISSIVE}}, for our pods; or no sidecar there")
+        .change(format!("portLevelMtls: {{{port}: {{mode: PERMISSIVE}}}}, for our pods; or no sidecar there"))
     })
 }
 
@@ -153,67 +151,6 @@ fn admits(rule: &Value, pods: &Pods) -> bool {
             }))
 }
 
-/// The VirtualServices that send something to us.
-fn routes<'m>(manifests: &'m Manifests, ours: &'m Ours<'_>) -> impl Iterator<Item = (&'m Object, &'m Value)> {
-    manifests
-        .of_kind("VirtualService")
-        .flat_map(|service| service.list("/spec/http").iter().map(move |route| (service, route)))
-        .filter(|(_, route)| list(&route["route"]).iter().any(|to| ours.is_host(text(to, "/destination/host"))))
-}
-
-fn sign_in_not_routed(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>) -> Option<Finding> {
-    let start = format!("{}/start", settings.path_prefix);
-    let leads_there = |route: &Value| {
-        let matches = list(&route["match"]);
-        matches.is_empty()
-            || matches.iter().any(|it| {
-                start.starts_with(text(it, "/uri/prefix")) && it.pointer("/uri/prefix").is_some()
-                    || it.pointer("/uri").is_none()
-                    || text(it, "/uri/exact") == start
-            })
-    };
-    let mut gateways = manifests.of_kind("VirtualService").chain(manifests.of_kind("HTTPRoute")).peekable();
-    let first = gateways.peek().copied()?;
-    let is_http_route =
-        manifests.of_kind("HTTPRoute").any(|route| route.value.to_string().contains(&settings.path_prefix));
-    if is_http_route || routes(manifests, ours).any(|(_, route)| leads_there(route)) {
-        return None;
-    }
-    Some(
-        Finding::fault("sign-in-not-routed", first.place("spec.http"), format!("{start} does not lead to Countersign"))
-            .because("Whoever is to sign in meets a 404.")
-            .change(format!("- match: [{{uri: {{prefix: {}/}}}}]\n  route: [{{destination: {{host: countersign.countersign.svc.cluster.local, port: {{number: 9000}}}}}}]", settings.path_prefix)),
-    )
-}
-
-/// Hosts at which people begin to sign in and to which they cannot return.
-fn unknown_hosts(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>) -> Vec<Finding> {
-    let known: Vec<&str> =
-        std::iter::once(&settings.public_url).chain(&settings.hosts).filter_map(url::Url::host_str).collect();
-    let mut findings = Vec::new();
-    for (service, _) in routes(manifests, ours) {
-        for host in texts(service.at("/spec/hosts")) {
-            let is_inside = host == "*" || host.starts_with("*.") || host.contains(".svc");
-            if !is_inside && !known.contains(&host) {
-                let what = format!("people come to {host}, which is neither public_url nor among hosts");
-                let shared = settings.cookie.domain.is_some();
-                let change = if shared {
-                    format!("hosts: [https://{host}]")
-                } else {
-                    format!("hosts: [https://{host}]\ncookie: {{domain: …}}: the domain that both have in common")
-                };
-                findings.push(
-                    Finding::fault("host-unknown", service.place("spec.hosts"), what)
-                        .because("The session's cookie is for another host: they sign in, come back, and are asked to sign in.")
-                        .change(change),
-                );
-            }
-        }
-    }
-    findings.dedup();
-    findings
-}
-
 fn idle_connections(manifests: &Manifests, ours: &Ours<'_>) -> Option<Finding> {
     let workload = ours.workloads.first()?;
     let lets_go = manifests.of_kind("DestinationRule").any(|rule| {
@@ -226,41 +163,6 @@ fn idle_connections(manifests: &Manifests, ours: &Ours<'_>) -> Option<Finding> {
             .because("We close them after 60 s: now and then a check meets one that is just being closed, and a request fails.")
             .change("kind: DestinationRule, for our host: trafficPolicy: {connectionPool: {http: {idleTimeout: 30s}}}")
     })
-}
-
-fn filters(manifests: &Manifests) -> Vec<Finding> {
-    const OLD: &str = "envoy.http_connection_manager";
-    let mut findings = Vec::new();
-    for filter in manifests.of_kind("EnvoyFilter") {
-        for (index, patch) in filter.list("/spec/configPatches").iter().enumerate() {
-            let place = |field: &str| filter.place(&format!("spec.configPatches[{index}].{field}"));
-            if text(patch, "/match/listener/filterChain/filter/name") == OLD {
-                findings.push(
-                    Finding::fault(
-                        "filter-matches-nothing",
-                        place("match"),
-                        format!("the filter name {OLD} matches nothing since Istio 1.19"),
-                    )
-                    .because("The patch is not applied and nobody says so: requests pass without being asked about.")
-                    .change("name: envoy.filters.network.http_connection_manager"),
-                );
-            }
-            if patch.pointer("/patch/value/typed_config/failure_mode_allow") == Some(&Value::Bool(true)) {
-                findings.push(
-                    Finding::fault(
-                        "provider-fail-open",
-                        place("patch.value.typed_config.failure_mode_allow"),
-                        "requests pass when Countersign cannot be asked",
-                    )
-                    .because(
-                        "Whoever makes us slow is let in, and what a client forged of its identity is not removed.",
-                    )
-                    .change("failure_mode_allow: false"),
-                );
-            }
-        }
-    }
-    findings
 }
 
 fn endless_sockets(manifests: &Manifests) -> Option<Finding> {

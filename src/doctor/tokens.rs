@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::Finding;
 use super::manifests::{Manifests, Object, list, text, texts};
 use super::policies::demands_token;
+use super::workload::Ours;
 use crate::config::Settings;
 
 /// The rules for tokens of ours, wherever they are.
@@ -22,8 +23,9 @@ pub(super) fn our_rules<'m>(
         .filter(|(_, _, rule)| text(rule, "/issuer") == settings.token.issuer)
 }
 
-pub(super) fn look(settings: &Settings, manifests: &Manifests, findings: &mut Vec<Finding>) {
-    findings.extend(no_rule_of_ours(settings, manifests));
+pub(super) fn look(settings: &Settings, manifests: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
+    let jwks_uri = jwks_uri(ours);
+    findings.extend(no_rule_of_ours(settings, manifests, &jwks_uri));
     for (object, index, rule) in our_rules(settings, manifests) {
         let place = |field: &str| object.place(&format!("spec.jwtRules[{index}].{field}"));
         findings.extend(audiences(settings, rule, &place));
@@ -34,14 +36,14 @@ pub(super) fn look(settings: &Settings, manifests: &Manifests, findings: &mut Ve
                         "istiod then asks the issuer's address for them, from inside the cluster, through the front door: \
                          where that fails, every token is refused.",
                     )
-                    .change("jwksUri: http://countersign.countersign.svc.cluster.local:9000/.well-known/jwks.json"),
+                    .change(&jwks_uri),
             );
         }
         if rule.get("jwks").is_some() {
             findings.push(
                 Finding::warning("token-keys-inline", place("jwks"), "our keys are written into the manifest")
                     .because("With the next key change every token is refused.")
-                    .change("jwksUri: http://countersign.countersign.svc.cluster.local:9000/.well-known/jwks.json"),
+                    .change(&jwks_uri),
             );
         }
         if rule["forwardOriginalToken"] != true {
@@ -55,7 +57,12 @@ pub(super) fn look(settings: &Settings, manifests: &Manifests, findings: &mut Ve
     }
 }
 
-fn no_rule_of_ours(settings: &Settings, manifests: &Manifests) -> Option<Finding> {
+/// The line by which Istio finds our keys.
+pub(super) fn jwks_uri(ours: &Ours<'_>) -> String {
+    format!("jwksUri: http://{}/.well-known/jwks.json", ours.address())
+}
+
+fn no_rule_of_ours(settings: &Settings, manifests: &Manifests, jwks_uri: &str) -> Option<Finding> {
     if our_rules(settings, manifests).next().is_some() {
         return None;
     }
@@ -94,7 +101,7 @@ fn no_rule_of_ours(settings: &Settings, manifests: &Manifests) -> Option<Finding
             Finding::fault("token-issuer-absent", place, format!("no rule has our issuer, `{ours}`"))
                 .because("Istio verifies none of our tokens: policies that demand one deny everybody.")
                 .change(format!(
-                    "jwtRules: [{{issuer: {ours}, jwksUri: …}}], as examples/istio/request-authentication.yaml has it"
+                    "jwtRules: [{{issuer: {ours}, {jwks_uri}, …}}], as examples/istio/request-authentication.yaml has it"
                 ))
         }
     })

@@ -6,13 +6,28 @@ use super::Finding;
 use super::manifests::{Manifests, Object, list, text, texts};
 use crate::config::Settings;
 
+/// The configuration of our pods, as their ConfigMap has it.
+#[derive(Clone, Debug)]
+pub struct PodsConfiguration {
+    /// The file.
+    pub text: String,
+    /// Where it stands.
+    pub place: String,
+    /// The variables that the pods get.
+    pub environment: Vec<(String, String)>,
+}
+
+/// The key of the ConfigMap.
+const FILE: &str = "countersign.yaml";
+
 /// What is ours among the manifests: pods that run an image called `countersign`, and the Services that select them.
 pub(super) struct Ours<'m> {
     pub(super) workloads: Vec<&'m Object>,
-    services: Vec<&'m Object>,
+    pub(super) services: Vec<&'m Object>,
 }
 
-const POD: &str = "/spec/template";
+/// Where a workload describes its pods.
+pub(super) const POD: &str = "/spec/template";
 
 impl<'m> Ours<'m> {
     pub(super) fn find(manifests: &'m Manifests) -> Self {
@@ -26,7 +41,10 @@ impl<'m> Ours<'m> {
         let services = services
             .filter(|service| {
                 let selected = service.at("/spec/selector");
-                workloads.iter().any(|it| it.namespace == service.namespace && selects(selected, pod_labels(it)))
+                // A Service without a selector selects nothing.
+                let selects_some = selected.as_object().is_some_and(|labels| !labels.is_empty());
+                selects_some
+                    && workloads.iter().any(|it| it.namespace == service.namespace && selects(selected, pod_labels(it)))
             })
             .collect();
         Self { workloads, services }
@@ -48,6 +66,48 @@ impl<'m> Ours<'m> {
         let name = host.split('.').next().unwrap_or_default();
         let service = self.services.iter().find(|service| service.name == name)?;
         Some(service.list("/spec/ports").iter().filter_map(|port| port["port"].as_u64()).collect())
+    }
+
+    /// Host and port at which we are inside the cluster.
+    pub(super) fn address(&self) -> String {
+        let of_browsers = |port: &&Value| text(port, "/name").starts_with("http");
+        let port = |service: &Object| {
+            let ports = service.list("/spec/ports");
+            ports.iter().find(of_browsers).or(ports.first()).and_then(|port| port["port"].as_u64())
+        };
+        let is_for_checks = |service: &&&Object| {
+            service.list("/spec/ports").iter().any(|port| port["port"] == 9000) || service.name == "countersign"
+        };
+        let service = self.services.iter().find(is_for_checks).or(self.services.first());
+        let found = service.and_then(|service| Some((service, port(service)?)));
+        found.map_or("countersign.countersign.svc.cluster.local:9000".to_owned(), |(service, port)| {
+            let namespace = if service.namespace.is_empty() { "countersign" } else { &service.namespace };
+            format!("{}.{namespace}.svc.cluster.local:{port}", service.name)
+        })
+    }
+
+    /// The configuration that our pods mount.
+    pub(super) fn configuration(&self, manifests: &Manifests) -> Option<PodsConfiguration> {
+        let mut found = self.workloads.iter().filter_map(|workload| {
+            let volumes = workload.list(&format!("{POD}/spec/volumes"));
+            let projected = volumes.iter().flat_map(|volume| list(&volume["projected"]["sources"]));
+            let names: Vec<&str> = volumes.iter().chain(projected).map(|it| text(it, "/configMap/name")).collect();
+            let map = manifests.of_kind("ConfigMap").find(|map| {
+                map.namespace == workload.namespace
+                    && names.contains(&&*map.name)
+                    && map.value["data"][FILE].is_string()
+            });
+            map.map(|map| (*workload, map))
+        });
+        let (workload, map) = found.next()?;
+        let variables = containers(workload).filter(|it| runs_countersign(it)).flat_map(|it| list(&it["env"]));
+        // What a Secret or a field of the pod says is not known here.
+        let value = |variable: &Value| variable["value"].as_str().unwrap_or("elsewhere").to_owned();
+        Some(PodsConfiguration {
+            text: map.value["data"][FILE].as_str()?.to_owned(),
+            place: map.place(FILE),
+            environment: variables.map(|it| (text(it, "/name").to_owned(), value(it))).collect(),
+        })
     }
 
     /// The namespaces in which our pods are.
@@ -148,11 +208,11 @@ fn data_not_kept(settings: &Settings, workload: &Object) -> Option<Finding> {
     )
 }
 
-fn containers(workload: &Object) -> impl Iterator<Item = &Value> {
+pub(super) fn containers(workload: &Object) -> impl Iterator<Item = &Value> {
     workload.list("/spec/template/spec/containers").iter()
 }
 
-fn runs_countersign(container: &Value) -> bool {
+pub(super) fn runs_countersign(container: &Value) -> bool {
     let image = text(container, "/image");
     let name = image.rsplit('/').next().unwrap_or_default();
     name.split([':', '@']).next().is_some_and(|name| name.contains("countersign"))

@@ -12,9 +12,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
+use http::header::{ACCEPT, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tracing::Instrument;
 
 use super::pages::{self, Page, Pages};
@@ -222,6 +223,7 @@ async fn sign_out(State(door): Door, Extension(ids): Ids, uri: Uri, headers: Hea
         return door.problem(&Problem::from(&error), &ids, Some(uri.path()));
     }
     match door.login.sign_out(&headers).await {
+        Ok(SignedOut::AtProvider(onward) | SignedOut::Here(onward)) if is_script(&headers) => tell(&onward),
         Ok(SignedOut::AtProvider(onward) | SignedOut::Here(onward)) => go(StatusCode::SEE_OTHER, &onward),
         Err(LoginError::Store(error)) => {
             tracing::error!(%error, "a session could not be ended");
@@ -275,10 +277,28 @@ impl<'a> UserInfo<'a> {
     }
 }
 
+/// Whether JSON is asked for. A browser that submits a form asks for `text/html`.
+fn is_script(headers: &HeaderMap) -> bool {
+    let mut accepted = headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok());
+    accepted.any(|accept| {
+        accept.split([',', ';']).any(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
+            && !accept.contains("text/html")
+    })
+}
+
+/// As [`go`], for a script, which takes the browser there itself: the logout button of Kubeflow's dashboard.
+fn tell(onward: &Onward) -> Response {
+    let body = Json(json!({"afterLogoutURL": onward.location}));
+    with_cookies((StatusCode::CREATED, [(CACHE_CONTROL, "no-store")], body).into_response(), onward)
+}
+
 fn go(status: StatusCode, onward: &Onward) -> Response {
     let Ok(location) = HeaderValue::try_from(&*onward.location) else { return StatusCode::BAD_REQUEST.into_response() };
-    let mut response =
-        (status, [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))]).into_response();
+    let headers = [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    with_cookies((status, headers).into_response(), onward)
+}
+
+fn with_cookies(mut response: Response, onward: &Onward) -> Response {
     for cookie in &onward.cookies {
         // Names and values are ours: base64url and a configured token.
         if let Ok(cookie) = HeaderValue::try_from(cookie.to_string()) {

@@ -6,6 +6,8 @@ use std::process::{Command, Output, Stdio};
 const CONFIG: &str = "tests/doctor/countersign.yaml";
 const SHARED: &str = "tests/doctor/shared.yaml";
 const GOOD: &str = include_str!("good.yaml");
+/// Where an `EnvoyFilter` asks; the configuration is in it, too.
+const FILTER: &str = include_str!("filter.yaml");
 
 /// A fault: what is planted (each old text is there once, and becomes the new one), and how the finding is called.
 struct Fault {
@@ -61,6 +63,24 @@ const FAULTS: &[Fault] = &[
         says: "knows no provider `oauth2-proxy`, only countersign",
     },
     Fault {
+        code: "provider-name",
+        planted: &[("extensionProviders:\n      - name: countersign\n", "extensionProviders:\n      - name: checks\n")],
+        says: "name: checks",
+    },
+    Fault {
+        code: "provider-name",
+        planted: &[
+            ("extensionProviders:\n      - name: countersign\n", "extensionProviders:\n      - name: oauth2-proxy\n"),
+            ("service: countersign.countersign.svc", "service: oauth2-proxy.oauth2-proxy.svc"),
+        ],
+        says: "{name: countersign, …}",
+    },
+    Fault {
+        code: "public-needs-token",
+        planted: &[("notPaths: [/oauth2/*, /public/*]", "notPaths: [/oauth2/*]")],
+        says: "demanded on /public/ too",
+    },
+    Fault {
         code: "policy-skips-bearer",
         planted: &[(
             "    - {}\n",
@@ -100,11 +120,14 @@ const FAULTS: &[Fault] = &[
     },
     Fault {
         code: "deny-all",
-        planted: &[(
-            "kind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec:\n",
-            "kind: AuthorizationPolicy\nmetadata: {name: deny-all, namespace: countersign}\nspec: {}\n---\nkind: \
+        planted: &[
+            ("sidecar.istio.io/inject: \"false\"", "sidecar.istio.io/inject: \"true\""),
+            (
+                "kind: PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec:\n",
+                "kind: AuthorizationPolicy\nmetadata: {name: deny-all, namespace: countersign}\nspec: {}\n---\nkind: \
              PeerAuthentication\nmetadata: {name: default, namespace: istio-system}\nspec:\n",
-        )],
+            ),
+        ],
         says: "nothing lets anybody to Countersign",
     },
     Fault {
@@ -162,7 +185,44 @@ const FAULTS: &[Fault] = &[
     Fault {
         code: "filter-matches-nothing",
         planted: &[("name: envoy.filters.network.http_connection_manager}", "name: envoy.http_connection_manager}")],
-        says: "since Istio 1.19",
+        says: "The patch is not applied, and nobody says so.",
+    },
+    Fault {
+        code: "route-gateway",
+        planted: &[("gateways: [ingress]", "gateways: [front]")],
+        says: "istio-system/ingress",
+    },
+    Fault { code: "route-gateway", planted: &[("  gateways: [ingress]\n", "")], says: "no gateway is named" },
+    Fault { code: "route-port", planted: &[("port: {number: 9000}", "port: {number: 80}")], says: "number: 9000" },
+    Fault {
+        code: "callback-not-routed",
+        planted: &[("uri: {prefix: /oauth2/}", "uri: {exact: /oauth2/start}")],
+        says: "/oauth2/callback, to which people come back from `corp`",
+    },
+    Fault {
+        code: "pages-not-routed",
+        planted: &[("uri: {prefix: /oauth2/}", "uri: {regex: /oauth2/(start|callback)}")],
+        says: "/oauth2/sign_out",
+    },
+    Fault {
+        code: "service-absent",
+        planted: &[(
+            "  selector: {app.kubernetes.io/name: countersign}\n",
+            "  selector: {app.kubernetes.io/name: counter-sign}\n",
+        )],
+        says: "selects none of our pods",
+    },
+    Fault { code: "service-absent", planted: &[("kind: Service\n", "kind: Endpoints\n")], says: "no Service leads" },
+    Fault {
+        code: "service-target-port",
+        planted: &[("targetPort: main", "targetPort: 8080")],
+        says: "targetPort: 9000",
+    },
+    Fault { code: "service-target-port", planted: &[("targetPort: main", "targetPort: web")], says: "called \"web\"" },
+    Fault {
+        code: "service-target-port",
+        planted: &[("containerPort: 9000", "containerPort: 8080")],
+        says: "containerPort: 9000",
     },
     Fault {
         code: "sidecar-blocks-443",
@@ -226,17 +286,132 @@ const FAULTS: &[Fault] = &[
     },
 ];
 
+/// The same for a gateway that asks by an `EnvoyFilter`.
+const FILTER_FAULTS: &[Fault] = &[
+    Fault {
+        code: "provider-header-in-check",
+        planted: &[(
+            "                    - {exact: cookie}\n                    - {exact: accept}\n",
+            "                    - {exact: accept}\n",
+        )],
+        says: "allowed_headers lacks cookie",
+    },
+    Fault {
+        code: "provider-header-in-check",
+        planted: &[("- {exact: X-Forwarded-Proto, ignore_case: true}", "- {exact: X-Forwarded-Proto}")],
+        says: "{exact: x-forwarded-proto}",
+    },
+    Fault {
+        code: "provider-upgrade-in-check",
+        planted: &[("{exact: x-request-id}", "{exact: x-request-id}\n                    - {exact: upgrade}")],
+        says: "WebSocket",
+    },
+    Fault {
+        code: "provider-header-upstream",
+        planted: &[(
+            "                    - {exact: authorization}\n                    - {exact: cookie}\n                    - \
+             {prefix: kubeflow-}\n",
+            "                    - {exact: kubeflow-userid}\n",
+        )],
+        says: "allowed_upstream_headers lacks authorization, cookie, kubeflow-groups",
+    },
+    Fault {
+        code: "provider-header-on-deny",
+        planted: &[("                    - {exact: set-cookie}\n", "")],
+        says: "allowed_client_headers lacks set-cookie",
+    },
+    Fault {
+        code: "provider-path-prefix",
+        planted: &[("              path_prefix: /check\n", "")],
+        says: "path_prefix: /check",
+    },
+    Fault {
+        code: "provider-absent",
+        planted: &[("outbound|8080||authn", "outbound|8080||authservice")],
+        says: "cluster: outbound|8080||authn.istio-system.svc.cluster.local",
+    },
+    Fault { code: "provider-port", planted: &[("outbound|8080||authn", "outbound|9000||authn")], says: "[8080]" },
+    Fault { code: "provider-timeout", planted: &[("                timeout: 2s\n", "")], says: "Envoy demands one" },
+    Fault {
+        code: "provider-fail-open",
+        planted: &[("failure_mode_allow: false", "failureModeAllow: true")],
+        says: "failure_mode_allow: false",
+    },
+    Fault {
+        code: "provider-status-on-error",
+        planted: &[("            status_on_error: {code: ServiceUnavailable}\n", "")],
+        says: "status_on_error: {code: ServiceUnavailable}",
+    },
+    Fault {
+        code: "filter-matches-nothing",
+        planted: &[("name: envoy.filters.network.http_connection_manager}", "name: envoy.http_connection_manager}")],
+        says: "requests pass without being asked about",
+    },
+    Fault { code: "nobody-asks", planted: &[("kind: EnvoyFilter", "kind: Telemetry")], says: "forged headers pass" },
+    Fault { code: "service-absent", planted: &[("kind: Service\n", "kind: Endpoints\n")], says: "no Service leads" },
+    Fault {
+        code: "route-gateway",
+        planted: &[("gateways: [kubeflow/kubeflow-gateway]", "gateways: [kubeflow-gateway]")],
+        says: "gateways: [kubeflow/kubeflow-gateway]",
+    },
+    Fault {
+        code: "callback-not-routed",
+        planted: &[("        - uri: {exact: /login/oidc}\n", "")],
+        says: "{exact: /login/oidc}",
+    },
+    Fault {
+        code: "file-not-mounted",
+        planted: &[("              - secret: {name: countersign}\n", "")],
+        says: "/etc/countersign/client-secret, named by providers[0].client_secret.file",
+    },
+    Fault {
+        code: "file-not-mounted",
+        planted: &[("            - {name: config, mountPath: /etc/countersign, readOnly: true}\n", "")],
+        says: "/etc/countersign/",
+    },
+    Fault {
+        code: "token-review-no-token",
+        planted: &[("automountServiceAccountToken: true", "automountServiceAccountToken: false")],
+        says: "automountServiceAccountToken: true",
+    },
+    Fault {
+        code: "token-review-no-token",
+        planted: &[("      automountServiceAccountToken: true\n", "")],
+        says: "automountServiceAccountToken: true",
+    },
+    Fault {
+        code: "token-review-forbidden",
+        planted: &[("kind: ClusterRoleBinding", "kind: RoleBinding")],
+        says: "istio-system/countersign create TokenReviews",
+    },
+    Fault {
+        code: "token-review-forbidden",
+        planted: &[("resources: [tokenreviews]", "resources: [subjectaccessreviews]")],
+        says: "system:auth-delegator",
+    },
+];
+
 #[test]
 fn where_nothing_is_wrong_nothing_is_found() {
-    let output = doctor(GOOD, &[]);
-    assert_eq!(text(&output.stdout), "nothing is wrong with the configuration, the manifests\n");
-    assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(0)));
+    for output in [doctor(GOOD, &[]), doctor_alone(FILTER, &[])] {
+        assert_eq!(text(&output.stdout), "nothing is wrong with the configuration and the manifests\n");
+        assert_eq!((text(&output.stderr), output.status.code()), (String::new(), Some(0)));
+    }
 }
 
 #[test]
 fn each_planted_fault_is_found_and_told() {
-    for fault in FAULTS {
-        let mut manifests = GOOD.to_owned();
+    all_are_found(FAULTS, GOOD, doctor);
+}
+
+#[test]
+fn each_fault_planted_beside_a_filter_is_found_and_told() {
+    all_are_found(FILTER_FAULTS, FILTER, doctor_alone);
+}
+
+fn all_are_found(faults: &[Fault], good: &str, doctor: fn(&str, &[&str]) -> Output) {
+    for fault in faults {
+        let mut manifests = good.to_owned();
         for (old, new) in fault.planted {
             assert_eq!(manifests.matches(old).count(), 1, "{}: {old:?} is there once", fault.code);
             manifests = manifests.replace(old, new);
@@ -300,6 +475,18 @@ const FINE: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     (
+        "a mesh that denies what is not allowed, in which our pods are not",
+        &[(
+            "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication",
+            "---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {name: global-deny-all, namespace: \
+             istio-system}\nspec: {}\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication",
+        )],
+    ),
+    (
+        "a gateway of somebody else's, whose filter is older than ours",
+        &[("name: envoy.filters.network.http_connection_manager}", "name: envoy.http_connection_manager}")],
+    ),
+    (
         "another gateway, to which one comes with a token only",
         &[(
             "---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication",
@@ -336,18 +523,113 @@ fn replicas_that_share_their_store_keep_nothing_and_are_no_fault() {
     let manifests = GOOD.replace("replicas: 1", "replicas: 3").replace("kind: StatefulSet", "kind: Deployment");
     let manifests = manifests.replace("{name: data, mountPath: /var/lib/countersign}", "{name: tmp, mountPath: /tmp}");
     assert_ne!(doctor(&manifests, &[]).status.code(), Some(0), "without a shared store it is one");
-    let output = doctor_of(SHARED, &manifests, &["--strict"]);
+    let output = run(&manifests, &["--config", SHARED], &["--strict"]);
     assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn what_is_suggested_names_the_service_that_is_there() {
+    let manifests = GOOD
+        .replace("countersign.countersign.svc", "gate.sign-in.svc")
+        .replace("metadata: {name: countersign, namespace: countersign}", "metadata: {name: gate, namespace: sign-in}")
+        .replace("name: http, port: 9000", "name: http, port: 8000")
+        .replace("          port: 9000", "          port: 8000")
+        .replace("uri: {prefix: /oauth2/}", "uri: {prefix: /o/}")
+        .replace("      jwksUri: http://gate.sign-in.svc.cluster.local:9000/.well-known/jwks.json\n", "");
+    let manifests =
+        manifests.replace("- issuer: http://gate.sign-in.svc", "- issuer: http://countersign.countersign.svc");
+    let found = text(&doctor(&manifests, &[]).stdout);
+    for line in [
+        "jwksUri: http://gate.sign-in.svc.cluster.local:8000/.well-known/jwks.json",
+        "{host: gate.sign-in.svc.cluster.local, port: {number: 8000}}",
+    ] {
+        assert!(found.contains(line), "{line}: {found}");
+    }
+}
+
+#[test]
+fn pods_that_are_given_alone_are_not_blamed_for_the_rest() {
+    let of_gateway = ["kind: Gateway", "kind: EnvoyFilter", "kind: VirtualService", "kind: Service\n"];
+    let is_kept = |object: &&str| !of_gateway.iter().any(|kind| object.contains(kind));
+    let pods: Vec<&str> = FILTER.split("---\n").filter(is_kept).collect();
+    assert_eq!(pods.len(), 6);
+    let output = doctor_alone(&pods.join("---\n"), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+}
+
+#[test]
+fn a_filter_over_grpc_is_known_as_well() {
+    let (before, rest) = FILTER.split_once("            http_service:\n").expect("a filter");
+    let (_, after) = rest.split_once("---\n").expect("another object");
+    let with = |cluster: &str| {
+        format!("{before}            grpc_service: {{envoy_grpc: {{cluster_name: {cluster}}}}}\n---\n{after}")
+    };
+    let good = doctor_alone(&with("outbound|8080||authn.istio-system.svc.cluster.local"), &["--strict"]);
+    assert_eq!(good.status.code(), Some(0), "{}", text(&good.stdout));
+    let found = text(&doctor_alone(&with("outbound|8080||authservice.istio-system.svc.cluster.local"), &[]).stdout);
+    assert!(found.contains("[provider-absent]") && found.contains("envoy_grpc.cluster_name"), "{found}");
+}
+
+#[test]
+fn the_pods_variables_count_and_its_configuration_is_named() {
+    let set = |value: &str| {
+        let more = format!(
+            "          image: countersign\n          env: [{{name: COUNTERSIGN_PUBLIC_URL, value: {value}}}]\n"
+        );
+        FILTER.replace("          image: countersign\n", &more)
+    };
+    let found = text(&doctor_alone(&set("https://other.example.com"), &[]).stdout);
+    assert!(found.contains("people come to mesh.example.com"), "{found}");
+    let broken = doctor_alone(&FILTER.replace("data_dir: /var", "data_di: /var"), &[]);
+    let said = text(&broken.stderr);
+    assert!(said.contains("ConfigMap istio-system/countersign-7h2k9f4g5m, countersign.yaml:"), "{said}");
+    assert_eq!(broken.status.code(), Some(2));
+}
+
+#[test]
+fn a_secret_is_missed_only_where_somebody_is_asked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("countersign.yaml");
+    let text_of = std::fs::read_to_string(CONFIG)
+        .expect("a config")
+        .replace("client_auth: none", "client_secret: {file: /nowhere/client-secret}");
+    std::fs::write(&config, text_of).expect("it is written");
+    let run = |more: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_countersign"))
+            .args(["doctor", "--config"])
+            .arg(&config)
+            .args(more)
+            .env_clear()
+            .output()
+            .expect("it runs")
+    };
+    let offline = run(&["--offline"]);
+    assert_eq!(
+        (text(&offline.stdout), text(&offline.stderr)),
+        ("nothing is wrong with the configuration\n".into(), String::new())
+    );
+    let online = run(&[]);
+    let said = text(&online.stderr);
+    assert!(said.contains("/nowhere/client-secret cannot be read"), "{said}");
+    assert_eq!(online.status.code(), Some(2));
+    let missing = text(&run(&["--offline", "--manifests", "/nowhere/at-all.yaml"]).stderr);
+    assert_eq!(missing.matches("os error").count(), 1, "{missing}");
 }
 
 /// Runs it over these manifests, without asking anybody.
 fn doctor(manifests: &str, more: &[&str]) -> Output {
-    doctor_of(CONFIG, manifests, more)
+    run(manifests, &["--config", CONFIG], more)
 }
 
-fn doctor_of(config: &str, manifests: &str, more: &[&str]) -> Output {
+/// The same, with the configuration that is among them.
+fn doctor_alone(manifests: &str, more: &[&str]) -> Output {
+    run(manifests, &[], more)
+}
+
+fn run(manifests: &str, config: &[&str], more: &[&str]) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_countersign"))
-        .args(["doctor", "--config", config, "--manifests", "-", "--offline"])
+        .args(["doctor", "--manifests", "-", "--offline"])
+        .args(config)
         .args(more)
         .env_clear()
         .stdin(Stdio::piped())

@@ -344,12 +344,15 @@ fn a_cluster_that_was_on_by_default_alone_is_left_out_where_it_cannot_be() {
     assert_eq!(kinds(&[pod]), Ok((true, false)));
     assert_eq!(kinds(&[asked]), Ok((true, false)));
     assert_eq!(kinds(&[pod, ("USERID_PREFIX", "corp:")]), Ok((true, false)));
-    assert_eq!(kinds(&[pod, by_name]), Ok((false, true)));
+    // Without a prefix nobody else bears a name that begins with `system:`.
+    assert_eq!(kinds(&[pod, by_name]), Ok((true, false)));
+    let prefix = ("USERID_PREFIX", "corp:");
+    assert_eq!(kinds(&[pod, by_name, prefix]), Ok((false, true)));
     assert_eq!(kinds(&[pod, ("USERID_PREFIX", "a@b:")]), Ok((false, true)));
     assert_eq!(kinds(&[pod, ("KUBERNETES_AUTHN_ENABLED", "false"), by_name]), Ok((false, false)));
     let rewritten = ("USERID_TRANSFORMERS", r#"[{"matches": "@a\\.com$", "replaces": ""}]"#);
     for other in [by_name, rewritten] {
-        let refused = kinds(&[asked, other]).expect_err("people could be called so");
+        let refused = kinds(&[asked, other, prefix]).expect_err("people could be called so");
         assert!(refused.contains("KUBERNETES_AUTHN_ENABLED=false says that none does"), "{refused}");
     }
 }

@@ -106,6 +106,29 @@ async fn the_provider_is_told_and_asks_again_next_time() {
     assert_eq!(house.idp.hits(TOKEN), 2);
 }
 
+/// As the logout button of Kubeflow's dashboard asks, which goes where the answer says.
+#[tokio::test]
+async fn a_script_is_told_where_to_go() {
+    const JSON: (&str, &str) = ("accept", "application/json");
+    let house = House::open().await;
+    let browser = house.signed_in().await;
+    let cookie = browser.cookie(SESSION).expect("a session");
+    // What says nothing of where it comes from ends nothing, whatever it wants to read.
+    assert_eq!(browser.post(QUESTION, "", &[JSON]).await.status, 403);
+    assert_eq!(browser.check("/").await.status, 200);
+
+    let gone = browser.post(QUESTION, "", &[JSON, SAME_ORIGIN[0]]).await;
+    assert_eq!((gone.status, gone.header("cache-control")), (201, "no-store"), "{}", gone.body);
+    let told: serde_json::Value = serde_json::from_str(&gone.body).expect("JSON");
+    let onward = told["afterLogoutURL"].as_str().expect("an address");
+    assert!(onward.starts_with(&format!("{}/end_session?", house.idp.issuer)), "{onward}");
+    assert_eq!(browser.cookie(SESSION), None);
+    assert_over(&house, &cookie).await;
+
+    let form = ("accept", "text/html,application/json;q=0.9,*/*;q=0.8");
+    assert_eq!(house.signed_in().await.post(QUESTION, "", &[form, SAME_ORIGIN[0]]).await.status, 303);
+}
+
 #[tokio::test]
 async fn a_provider_that_cannot_be_told_keeps_nobody_signed_in() {
     let house = House::open().await;

@@ -20,7 +20,10 @@ import urllib.request
 from functools import cache
 from pathlib import Path
 
+import jsonschema
 import yaml
+
+import chart_schema
 
 ROOT = Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "countersign"
@@ -370,7 +373,7 @@ class Single(unittest.TestCase):
         self.assertEqual(entry["headersToDownstreamOnDeny"], exact(response["allowed_client_headers"]))
 
     def test_the_doctor_finds_no_fault_with_the_chart_and_what_its_notes_say(self):
-        for name in ("kubeflow", "corporate", "other-paths-and-ports", "front-proxy"):
+        for name in ("kubeflow", "corporate", "other-paths-and-ports", "front-proxy", "callbacks-elsewhere"):
             with self.subTest(name), tempfile.TemporaryDirectory() as directory:
                 done = self.doctor(named(name), Path(directory), mesh_provider(named(name)))
                 self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
@@ -454,6 +457,17 @@ class Single(unittest.TestCase):
         policies = of_kind(named("kubeflow"), "AuthorizationPolicy")
         (custom,) = (one for one in policies if one["spec"]["action"] == "CUSTOM")
         self.assertEqual(custom["spec"]["rules"], [{}])
+
+    def test_a_callback_outside_the_prefix_leads_to_us_and_needs_no_token(self):
+        values = named("callbacks-elsewhere")
+        (route,) = only(values, "VirtualService")["spec"]["http"]
+        elsewhere = ["/login/oidc", "/staff/back"]
+        own = ["/.well-known/jwks.json", "/.well-known/openid-configuration"]
+        exact = [{"uri": {"exact": path}} for path in elsewhere + own]
+        self.assertEqual(route["match"], [{"uri": {"prefix": "/oauth2/"}}, *exact])
+        deny = next(one for one in of_kind(values, "AuthorizationPolicy") if one["spec"]["action"] == "DENY")
+        spared = deny["spec"]["rules"][0]["to"][0]["operation"]["notPaths"]
+        self.assertEqual(spared, ["/oauth2/*", *own, *elsewhere])
 
     def test_policies_for_some_hosts_have_them_with_any_port_too(self):
         hosts = ["kubeflow.example.com", "kubeflow.example.com:*", "lab.example.com", "lab.example.com:*"]
@@ -708,6 +722,33 @@ class Refused(unittest.TestCase):
                     done = template(values, "--skip-schema-validation")
                     self.assertNotEqual(done.returncode, 0, "it is rendered")
                     self.assertIn(said["plain"], done.stderr)
+
+    def test_the_schema_of_the_configuration_is_countersigns(self):
+        """Which docs/configuration.schema.json is, by a test of its own."""
+        written = chart_schema.WRITTEN.read_text()
+        self.assertEqual(written, chart_schema.expected(), "run python3 tests/manifests/chart_schema.py")
+
+    def test_the_schema_of_the_configuration_lets_the_examples_of_the_docs_pass(self):
+        definitions = json.loads(chart_schema.WRITTEN.read_text())["$defs"]
+        schema = jsonschema.Draft202012Validator({"$ref": "#/$defs/config", "$defs": definitions})
+        blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "configuration.md").read_text(), re.DOTALL)
+        examples = [yaml.safe_load(one) for one in blocks if re.search(r"^public_url:", one, re.MULTILINE)]
+        self.assertGreater(len(examples), 5)
+        for one in examples:
+            self.assertEqual([error.message for error in schema.iter_errors(one)], [], one)
+
+    def test_what_the_schema_of_the_configuration_refuses_countersign_does_too(self):
+        asked = 0
+        for values in refused:
+            if "# schema: at '/config" not in values.read_text():
+                continue
+            asked += 1
+            with self.subTest(values.name), tempfile.TemporaryDirectory() as directory:
+                file = Path(directory, "countersign.yaml")
+                file.write_text(yaml.safe_dump(yaml.safe_load(values.read_text())["config"]))
+                done = run(COUNTERSIGN, "config", "check", "--config", file, env={})
+                self.assertNotEqual(done.returncode, 0, "it is good")
+        self.assertGreater(asked, 5)
 
     def test_nothing_at_all_is_refused_with_the_reason(self):
         done = run(HELM, "template", RELEASE, CHART, "--kube-version", "1.30.0")

@@ -9,6 +9,9 @@ use countersign::config::{self, InAuthservicesPlace, load_in_authservices_place,
 /// What stands in the settings as a secret, and must not come out again.
 const CANARY: &str = "canary";
 
+/// Stands in for the file that pods mount, as docs/migrating.md has it.
+const SECRET: (&str, &str) = ("COUNTERSIGN_PROVIDERS__0__CLIENT_SECRET", CANARY);
+
 struct Said {
     code: Option<i32>,
     out: String,
@@ -37,15 +40,14 @@ fn expect(name: &str, said: &Said) {
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(written == said.out, "{name} is not what is drafted: run this test with UPDATE_EXPECT=1");
-    let secrets = [("CLIENT_SECRET", CANARY), ("OAUTH2_PROXY_CLIENT_SECRET", CANARY)];
-    let judged = countersign(&["config", "check", "--config", &path.to_string_lossy()], &secrets);
+    let judged = countersign(&["config", "check", "--config", &path.to_string_lossy()], &[SECRET]);
     assert_eq!((judged.code, judged.complaints.as_str()), (Some(0), ""), "{name}");
 }
 
 /// Whether `config check` would say nothing against it, where the secrets are.
 fn is_good(yaml: &str) -> Result<(), String> {
-    let secrets = ["CLIENT_SECRET", "OAUTH2_PROXY_CLIENT_SECRET"].map(|name| (name.to_owned(), CANARY.to_owned()));
-    config::parse(yaml, secrets.into_iter()).map(drop).map_err(|errors| errors.to_string())
+    let secret = (SECRET.0.to_owned(), SECRET.1.to_owned());
+    config::parse(yaml, std::iter::once(secret)).map(drop).map_err(|errors| errors.to_string())
 }
 
 #[test]
@@ -334,6 +336,8 @@ fn authservices_ways_in_become_sources() {
     let (off, idtoken_off) = (("KUBERNETES_AUTHN_ENABLED", "F"), ("IDTOKEN_AUTHN_ENABLED", "false"));
     for (more, expected) in [
         (&[][..], format!("{cluster}; {both}; {session}")),
+        // Whatever people are named by: nobody else bears a name that begins with `system:`.
+        (&[("USERID_CLAIM", "sub")], format!("{cluster}; {both}; {session}")),
         (&[("CACHE_ENABLED", "true")], format!("{cluster}; cache_for: 5m; {both}; {session}")),
         (
             &[("CACHE_ENABLED", "1"), ("CACHE_EXPIRATION_MINUTES", "90")],
@@ -363,7 +367,11 @@ fn authservices_ways_in_become_sources() {
         ),
         (&[off, ("ID_TOKEN_HEADER", "X-Id-Token")], session.to_owned(), "ID_TOKEN_HEADER=Authorization"),
         (&[off, ("AUTH_HEADER", "x_auth")], both.clone(), "one such as `x-auth-token`"),
-        (&[("USERID_CLAIM", "sub")], format!("{both}; {session}"), "{user: {prefix: 'pod:'}}"),
+        (
+            &[("USERID_CLAIM", "sub"), ("USERID_PREFIX", "corp:")],
+            format!("{both}; {session}"),
+            "called `corp:system:serviceaccount:…`",
+        ),
     ] {
         let (sources, to_do) = drafted(more);
         assert_eq!(sources, expected, "{more:?}");
@@ -414,6 +422,7 @@ fn oauth2_proxys_ways_in_become_sources() {
                 own("mesh", all)
             ),
         ),
+        (&[on, cluster, "--oidc-email-claim=name"], format!("{}; {pods}", own("mesh", all))),
         (
             &[on, cluster, "--allowed-group=ml", "--email-domain=example.com"],
             format!("{}; {pods}; identity:; admit:; groups: [ml]; email_domains: [example.com]", own("mesh", all)),
@@ -434,7 +443,6 @@ fn oauth2_proxys_ways_in_become_sources() {
             format!("{}; {pods}", own("mesh", all)),
             "issuer: https://kubernetes.default.svc, aud",
         ),
-        (&[on, cluster, "--oidc-email-claim=name"], own("mesh", all), "{user: {prefix: 'pod:'}}"),
     ] {
         let (sources, to_do) = drafted(more);
         assert_eq!(sources, expected, "{more:?}");
@@ -529,14 +537,13 @@ fn the_commands_in_the_docs_run() {
     }
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_countersign"), home.path().join("countersign")).expect("a link");
     let docs = std::fs::read_to_string(here("../../docs/migrating.md")).expect("a file of ours");
-    let commands: Vec<&str> =
-        docs.lines().map(str::trim_start).filter(|line| line.starts_with("countersign ")).collect();
+    let is_ours = |line: &&str| line.starts_with("countersign ") || line.starts_with("COUNTERSIGN_");
+    let commands: Vec<&str> = docs.lines().map(str::trim_start).filter(is_ours).collect();
     assert_eq!(commands.len(), 4, "{commands:?}");
     for command in commands {
         let mut run = Command::new("/bin/sh");
         run.args(["-c", command]).env_clear().env("PATH", home.path()).current_dir(home.path());
-        let output = run.envs(["CLIENT_SECRET", "OAUTH2_PROXY_CLIENT_SECRET"].map(|name| (name, CANARY))).output();
-        let output = output.expect("it runs");
+        let output = run.output().expect("it runs");
         assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
         let drafted = std::fs::read_to_string(home.path().join("countersign.yaml")).expect("a draft");
         assert!(drafted.contains("client_id: mesh\n"), "{command}");

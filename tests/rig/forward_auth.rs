@@ -210,6 +210,7 @@ async fn who_may_not_enter_is_told_so_in_their_own_way(proxy: Proxy) {
     assert_eq!(answer[1]["login_url"], "/oauth2/start?rd=/api/x%3Fy%3D1");
     let script = wire::send(house.front, "DELETE", "/api/x", &[PAGE]).await;
     assert_eq!((script.status, script.header("www-authenticate")), (401, Some("Bearer")), "{script:?}");
+    assert_eq!(script.headers.iter().filter(|(name, _)| name == "www-authenticate").count(), 1, "{script:?}");
     assert_eq!(script.header("set-cookie"), None);
     let framed = house.get("/jupyter/", &[PAGE, ("Sec-Fetch-Mode", "navigate"), ("Sec-Fetch-Dest", "iframe")]).await;
     assert!(framed.status == 401 && framed.body.contains("target=\"_blank\""), "{framed:?}");

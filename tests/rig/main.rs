@@ -31,6 +31,7 @@ mod authservice;
 mod chart;
 mod cutover;
 mod dev;
+mod drafts;
 mod examples;
 mod forward_auth;
 mod grpc;

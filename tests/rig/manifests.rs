@@ -18,13 +18,19 @@ pub(crate) struct Manifests {
 impl Manifests {
     /// Renders a folder.
     pub(crate) fn of(folder: &str) -> Self {
-        let path = format!("{}/{folder}", env!("CARGO_MANIFEST_DIR"));
+        Self::built(&Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+    }
+
+    /// Renders a folder, wherever it is.
+    pub(crate) fn built(folder: &Path) -> Self {
         let output = Command::new(tool("KUSTOMIZE", "kustomize", "kustomize"))
-            .args(["build", &path])
+            .arg("build")
+            .arg(folder)
             .output()
             .expect("kustomize runs");
-        assert!(output.status.success(), "{folder}: {}", String::from_utf8_lossy(&output.stderr));
-        Self::read(folder, String::from_utf8(output.stdout).expect("text"))
+        let place = folder.display().to_string();
+        assert!(output.status.success(), "{place}: {}", String::from_utf8_lossy(&output.stderr));
+        Self::read(&place, String::from_utf8(output.stdout).expect("text"))
     }
 
     /// Renders the chart as it is installed: release and namespace `countersign`, by a file of values, and others on top.
@@ -92,7 +98,7 @@ fn helm_template(chart: &Path, values: &str, set: &[&str]) -> String {
         "--kube-version",
         "1.30.0",
     ]);
-    command.arg("--values").arg(format!("{}/{values}", env!("CARGO_MANIFEST_DIR")));
+    command.arg("--values").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(values));
     for value in set {
         command.args(["--set", value]);
     }

@@ -119,6 +119,38 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* countersign.filesAt: list of a place's name and what is there; `place file` for each file in /etc/countersign. */}}
+{{- define "countersign.filesAt" -}}
+{{- $place := first . -}}{{- $value := last . -}}
+{{- if kindIs "map" $value -}}
+{{- range $key, $inner := $value }}{{ include "countersign.filesAt" (list (printf "%s.%s" $place $key) $inner) }}{{ end -}}
+{{- else if kindIs "slice" $value -}}
+{{- range $index, $inner := $value }}{{ include "countersign.filesAt" (list (printf "%s[%d]" $place $index) $inner) }}{{ end -}}
+{{- else if and (kindIs "string" $value) (hasPrefix "/etc/countersign/" $value) }}
+{{ $place }} {{ $value }}
+{{- end -}}
+{{- end -}}
+
+{{/* What is not mounted of them. A Secret whose items are not named may have any. */}}
+{{- define "countersign.filesThatAreNotThere" -}}
+{{- $there := list "/etc/countersign/countersign.yaml" -}}
+{{- range $name := keys .Values.secrets.create }}{{ $there = append $there (printf "/etc/countersign/%s" $name) }}{{ end -}}
+{{- range .Values.secrets.existing -}}
+{{- if not .items }}{{ $there = append $there "/etc/countersign" }}{{ end -}}
+{{- range .items }}{{ $there = append $there (printf "/etc/countersign/%s" .path) }}{{ end -}}
+{{- end -}}
+{{- range .Values.extraVolumeMounts }}{{ $there = append $there (default "" .mountPath | trimSuffix "/") }}{{ end -}}
+{{- range $line := include "countersign.filesAt" (list "config" .Values.config) | trim | splitList "\n" -}}
+{{- $file := splitList " " $line | last | trimSuffix "/" -}}
+{{- $found := not $line -}}
+{{- /* A directory is there with any file in it. */ -}}
+{{- range $one := $there }}{{ if or (eq $one $file) (and $one (hasPrefix (printf "%s/" $one) $file)) (hasPrefix (printf "%s/" $file) $one) }}{{ $found = true }}{{ end }}{{ end -}}
+{{- if not $found }}
+{{ $line }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The ports and the directory that the configuration names, or Countersign's defaults. */}}
 {{- define "countersign.mainPort" -}}
 {{- dig "listen" "main" "0.0.0.0:9000" .Values.config | toString | splitList ":" | last -}}
@@ -134,6 +166,17 @@ imagePullSecrets:
 {{- end -}}
 {{- define "countersign.prefix" -}}
 {{- dig "paths" "prefix" "/oauth2" .Values.config -}}
+{{- end -}}
+
+{{/* The paths, as a JSON list, at which providers send browsers back to us outside the prefix. On whatever host. */}}
+{{- define "countersign.callbacksElsewhere" -}}
+{{- $prefix := printf "%s/" (include "countersign.prefix" .) -}}
+{{- $paths := list -}}
+{{- range .Values.config.providers -}}
+{{- $path := regexReplaceAll "^[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*|[?#].*$" (default "" .redirect_uri) "" -}}
+{{- if and $path (not (hasPrefix $prefix $path)) }}{{ $paths = append $paths $path }}{{ end -}}
+{{- end -}}
+{{- $paths | uniq | toJson -}}
 {{- end -}}
 
 {{- define "countersign.host" -}}
@@ -217,6 +260,7 @@ imagePullSecrets:
 {{- $config := .Values.config -}}
 {{- $prefix := include "countersign.prefix" . -}}
 {{- $paths := list (printf "%s/*" $prefix) "/.well-known/jwks.json" "/.well-known/openid-configuration" -}}
+{{- $paths = include "countersign.callbacksElsewhere" . | fromJsonArray | concat $paths -}}
 {{- $header := lower (dig "token" "header" "authorization" $config) -}}
 {{- range $index, $rule := $config.rules -}}
 {{- $access := default "signed-in" $rule.access -}}

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use http::HeaderName;
 
 use super::super::variables::Environment;
-use super::draft::{Block, Draft};
+use super::draft::{Block, DATA_DIR, Draft};
 use super::env_file::unquoted;
 use super::{Migrated, MigrationError};
 use bearers::bearers;
@@ -115,7 +115,7 @@ fn fill(
     let contract = contract(variables, &mut draft, &prefix);
     addresses(variables, &mut draft, &callback, &prefix, public_url);
     if !variables.in_its_place {
-        left_to_requests(variables, &mut draft, &contract, &prefix);
+        left_to_requests(variables, &mut draft, &contract);
     }
     provider(variables, &mut draft, issuer, &callback);
     identity(variables, &mut draft);
@@ -152,12 +152,19 @@ fn sessions(variables: &mut Variables<'_>, draft: &mut Draft) {
         draft.root.block("token", token);
     }
     let (store, path) = (variables.take("SESSION_STORE_TYPE"), variables.first(&["SESSION_STORE_PATH", "STORE_PATH"]));
-    let path = path.map_or(STORE, |(_, path)| path);
-    let home = std::path::Path::new(path).parent().unwrap_or_else(|| std::path::Path::new("/var/lib/authservice"));
-    draft.root.text("data_dir", home.join("countersign").to_string_lossy()).note(
-        "On the volume that was authservice's, which it leaves as it is. Sessions are not taken over: everybody signs \
-         in once more.",
-    );
+    if variables.in_its_place {
+        let path = std::path::Path::new(path.map_or(STORE, |(_, path)| path));
+        let home = path.parent().unwrap_or_else(|| std::path::Path::new("/var/lib/authservice"));
+        draft.root.text("data_dir", home.join("countersign").to_string_lossy());
+    } else {
+        draft.root.text("data_dir", DATA_DIR).note(
+            "A volume of its own, as the examples and the chart mount it. Sessions are not taken over: everybody signs in \
+             once more.",
+        );
+        if let Some((name, path)) = path {
+            draft.leave(name, format!("authservice's sessions stay in {path}, unread, for the way back"));
+        }
+    }
     if store == Some("redis") {
         let instead = if variables.in_its_place {
             "Run one replica with a volume, and write SESSION_STORE_TYPE=boltdb and SESSION_STORE_PATH on that volume"
@@ -280,8 +287,5 @@ fn pages(variables: &mut Variables<'_>, draft: &mut Draft) {
     if !looks.is_empty() {
         let why = "templates and themes have another form; `pages: {templates: DIRECTORY}` replaces ours one by one";
         draft.leave(looks.join(", "), why);
-    }
-    if let Some(port) = variables.take("WEB_SERVER_PORT").filter(|_| !variables.in_its_place) {
-        draft.leave("WEB_SERVER_PORT", format!("pages had port {port} of their own; ours are on the main port"));
     }
 }

@@ -5,6 +5,12 @@ use super::Migrated;
 /// The widest a comment gets.
 const WIDTH: usize = 110;
 
+/// Where the examples and the chart mount the volume.
+pub(super) const DATA_DIR: &str = "/var/lib/countersign";
+
+/// Where they mount the client's secret.
+pub(super) const CLIENT_SECRET_FILE: &str = "/etc/countersign/client-secret";
+
 /// A file in the making.
 pub(in crate::config) struct Draft {
     /// What it was made from.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use super::super::variables::Environment;
 use super::authservice::lifetimes;
-use super::draft::{Block, Draft};
+use super::draft::{Block, DATA_DIR, Draft};
 use super::{Migrated, MigrationError, origin};
 use bearers::bearers;
 use flags::{Fate, SETTINGS, Takes};
@@ -21,6 +21,9 @@ use sources::Given;
 
 /// Switches of which something is said where they are off.
 const SPOKEN_OF: [&str; 3] = ["cookie-secure", "skip-provider-button", "skip-jwt-bearer-tokens"];
+
+/// The issuer that the examples for Kubeflow and the cutover have the mesh trust.
+const MESH_ISSUER: &str = "http://countersign.countersign.svc.cluster.local:9000";
 
 pub(super) fn draft(
     cfg: Option<&Path>,
@@ -75,12 +78,16 @@ fn sessions(given: &Given, draft: &mut Draft) {
     lifetimes(&mut session, max_age, (refresh > 0).then_some(refresh));
     session.note("How often the provider is asked anew, where it lets us (offline_access).");
     draft.root.block("session", session);
+    let mut token = Block::default();
+    token.text("issuer", MESH_ISSUER).note(
+        "What the mesh trusts: the RequestAuthentication of examples/kubeflow has this name. It is our Service's, and need \
+         not be what people type; write yours, or take the line out, and it is the public URL.",
+    );
     if max_age < 300 {
-        let mut token = Block::default();
         token.word("lifetime", format!("{}s", max_age.max(30)));
-        draft.root.block("token", token);
     }
-    draft.root.text("data_dir", "/var/lib/countersign").note(
+    draft.root.block("token", token);
+    draft.root.text("data_dir", DATA_DIR).note(
         "Sessions and keys: give it a volume that lasts, and run one replica. Sessions are not taken over: everybody \
          signs in once more.",
     );

@@ -442,8 +442,20 @@ fn tell_apart(earlier: &[Voucher], voucher: &Voucher, at: &Spot<'_>, report: &mu
             "`{}` could name a user exactly as `{}` does, and let one be taken for the other",
             voucher.id, other.id
         );
-        let instead = "Give it its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users \
-                       are named by `email`, its own `identity: {admit: {email_domains: […]}}`.";
+        let (own, others) = (&voucher.identity.user_prefix, &other.identity.user_prefix);
+        let instead = if own.len() > others.len() && own.starts_with(others.as_str()) {
+            let before = if others.is_empty() { "nothing".to_owned() } else { format!("`{others}`") };
+            format!(
+                "`{}` puts {before} before its users' names, so that one of them may be called `{own}…`: give it a \
+                 `prefix` with another beginning (its users then have new names); or name users by `email` on both sides, each with its own \
+                 `identity: {{admit: {{email_domains: […]}}}}`, without prefixes.",
+                other.id
+            )
+        } else {
+            "Give it its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users are named by \
+             `email`, its own `identity: {admit: {email_domains: […]}}`."
+                .to_owned()
+        };
         report.refuse(at.problem(what, instead));
     }
 }
@@ -513,7 +525,16 @@ impl Voucher {
             let has_address = people.identity.user_claim == "email" && people.identity.user_transform.is_empty();
             service.is_a_cluster() && !service.identity.user_prefix.contains('@') && has_address
         };
-        !same_people && !by_address(self, other) && !by_address(other, self) && provider::could_collide(one, two)
+        // Nobody but a cluster makes names that Kubernetes keeps for itself.
+        let by_reserve = |people: &Self, service: &Self| {
+            let is_reserved = |prefix: &str| prefix.to_ascii_lowercase().starts_with("system:");
+            service.is_a_cluster()
+                && is_reserved(&service.identity.user_prefix)
+                && !people.is_a_cluster()
+                && !is_reserved(&people.identity.user_prefix)
+        };
+        let apart = |people: &Self, service: &Self| by_address(people, service) || by_reserve(people, service);
+        !same_people && !apart(self, other) && !apart(other, self) && provider::could_collide(one, two)
     }
 }
 

@@ -157,7 +157,7 @@ fn what_would_let_strangers_in_is_refused() {
             [
                 "countersign.yaml:5:5: bearer[0]",
                 "`robots` could name a user exactly as `dex` does, and let one be taken for the other",
-                "Give it its own `identity: {user: {prefix: …}}`, none the beginning of another; or, where users are named by `email`, its own `identity: {admit: {email_domains: […]}}`.",
+                "`dex` puts `corp:` before its users' names, so that one of them may be called `corp:x…`: give it a `prefix` with another beginning (its users then have new names); or name users by `email` on both sides, each with its own `identity: {admit: {email_domains: […]}}`, without prefixes.",
             ],
         ),
         (

@@ -79,3 +79,26 @@ identity: {user: {prefix: 'b:'}}
         ]
     );
 }
+
+/// No provider makes a name that begins with `system:`, so that none is a service account's.
+#[test]
+fn service_accounts_are_nobody_else_whatever_users_are_named_by() {
+    let named_by = |provider: &str, cluster: &str| {
+        let provider = format!(
+            "{{id: dex, issuer: https://dex.example.com, client_id: c, client_auth: none, identity: {{user: {{{provider}}}}}}}"
+        );
+        let text = format!("public_url: https://mesh.example.com\nproviders:\n  - {provider}\n{CLUSTER}{cluster}}}\n");
+        Home::new().refusal(&text, &[])
+    };
+    assert_eq!(named_by("claim: preferred_username", ""), "(nothing)");
+    assert_eq!(named_by("claim: preferred_username, prefix: 'corp:'", ""), "(nothing)");
+    for (provider, cluster) in [
+        ("claim: preferred_username, prefix: 'system:'", ""),
+        ("claim: preferred_username", ", identity: {user: {prefix: 'k8s:'}}"),
+    ] {
+        assert!(
+            named_by(provider, cluster).contains("could name a user exactly as `dex` does"),
+            "{provider} {cluster}"
+        );
+    }
+}

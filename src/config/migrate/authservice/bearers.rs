@@ -4,7 +4,7 @@
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 
-use super::super::draft::{Block, Draft, Value};
+use super::super::draft::{Block, CLIENT_SECRET_FILE, Draft, Value};
 use super::super::list;
 use super::Variables;
 use super::people::{CLIENT_ID, GROUPS_HEADER, USERID_HEADER, allowed_groups};
@@ -46,11 +46,12 @@ fn kubernetes(variables: &mut Variables<'_>, draft: &mut Draft, audiences: &[Str
     let prefix = variables.take("USERID_PREFIX").unwrap_or_default();
     let by_address = variables.take("USERID_CLAIM").is_none_or(|claim| claim == "email");
     let rewritten = variables.take("USERID_TRANSFORMERS").is_some_and(|text| text != "[]");
-    if !by_address || rewritten || prefix.contains('@') {
+    // Without a prefix nobody but a ServiceAccount bears such a name.
+    if !prefix.is_empty() && (!by_address || rewritten || prefix.contains('@')) {
         let why = format!(
             "Kubernetes ServiceAccounts could enter under their own names. Here people could be called \
-             `system:serviceaccount:…` as well (they are not named by whole e-mail addresses), so that one could be taken \
-             for the other. Where ServiceAccounts come, give them a prefix of their own: bearer: [{{kind: kubernetes, \
+             `{prefix}system:serviceaccount:…` as well (they are not named by whole e-mail addresses), so that one could be \
+             taken for the other. Where ServiceAccounts come, give them a prefix of their own: bearer: [{{kind: kubernetes, \
              audiences: [{}], identity: {{user: {{prefix: 'pod:'}}}}}}]; else {NAME}=false says that none does",
             audiences.join(", ")
         );
@@ -59,9 +60,10 @@ fn kubernetes(variables: &mut Variables<'_>, draft: &mut Draft, audiences: &[Str
     }
     let mut source = Block::default();
     source.word("kind", "kubernetes").note(
-        "ServiceAccounts, by a token for this audience. Our own must be allowed to create tokenreviews, as authservice's \
-         was (ClusterRole system:auth-delegator), and have its token mounted. Where the cluster's tokens have another \
-         `iss` than https://kubernetes.default.svc.cluster.local, write it as `issuer`.",
+        "ServiceAccounts, by a token for this audience. Our own must be allowed to create tokenreviews and have its token \
+         mounted: examples/kubeflow-legacy and the chart see to both. Kubeflow let authservice do so from 1.7 on \
+         (ClusterRole authn-delegator); before, no ServiceAccount could come, and this may go. Where the cluster's tokens \
+         have another `iss` than https://kubernetes.default.svc.cluster.local, write it as `issuer`.",
     );
     source.list("audiences", audiences.to_vec());
     if let Some(minutes) = cache_for {
@@ -111,12 +113,14 @@ fn opaque(variables: &mut Variables<'_>, draft: &mut Draft) {
         return;
     }
     let client = variables.take("CLIENT_ID").unwrap_or(CLIENT_ID);
+    let secret =
+        if variables.in_its_place { "env: CLIENT_SECRET".to_owned() } else { format!("file: {CLIENT_SECRET_FILE}") };
     let why = if kind == "opaque" {
         format!(
             "an access token could enter if the provider's userinfo endpoint took it, whatever application it had been \
              given to, so that each of these could come in as its users. Here the issuer is asked whose a token is, and for \
              whom (RFC 7662). Where such tokens come, add to `bearer`: {{kind: introspection, introspection_url: \
-             https://…, client_id: {client}, client_secret: {{env: CLIENT_SECRET}}, audiences: [{client}]}}; else \
+             https://…, client_id: {client}, client_secret: {{{secret}}}, audiences: [{client}]}}; else \
              ACCESS_TOKEN_AUTHN_ENABLED=false says that none does"
         )
     } else {

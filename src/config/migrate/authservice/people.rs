@@ -1,6 +1,6 @@
 //! Who authservice let in, and under what name: the provider, claims, headers.
 
-use super::super::draft::{Block, Draft, Value};
+use super::super::draft::{Block, CLIENT_SECRET_FILE, Draft, Value};
 use super::super::list;
 use super::Variables;
 use super::transformers::rewritings;
@@ -27,13 +27,20 @@ pub(super) fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer:
     }
     // Named, so that it counts as known; never looked at.
     variables.asked.push("CLIENT_SECRET");
-    provider
-        .set("client_secret", Value::Variable("CLIENT_SECRET"))
-        .note("From the variable that authservice read too. A mounted file is better: {file: /path/to/it}.");
+    if variables.in_its_place {
+        provider.set("client_secret", Value::Variable("CLIENT_SECRET"));
+    } else {
+        provider
+            .set("client_secret", Value::File(CLIENT_SECRET_FILE.to_owned()))
+            .note("What authservice had as CLIENT_SECRET: the key `client-secret` of a Secret that the pod mounts.");
+    }
     if let Some(url) = variables.take("OIDC_AUTH_URL") {
         provider.text("authorization_url", url);
     }
-    provider.text("redirect_uri", callback).note("As it is registered at the provider.");
+    provider.text("redirect_uri", callback).note(
+        "As it is registered at the provider. The gateway leads this path, too, to our main port: authservice answered it \
+         as part of a check.",
+    );
     let scopes = variables.take("OIDC_SCOPES").map_or_else(|| vec!["openid".to_owned(), "email".to_owned()], list);
     let scopes = with_openid(scopes);
     provider
@@ -44,6 +51,9 @@ pub(super) fn provider(variables: &mut Variables<'_>, draft: &mut Draft, issuer:
         let mut egress = Block::default();
         egress.text("ca_bundle", path);
         draft.root.block("egress", egress);
+        if !variables.in_its_place {
+            draft.leave_to_do("CA_BUNDLE", format!("have the pod mount the file as {path}, or it does not start"));
+        }
     }
 }
 

@@ -96,6 +96,14 @@ pub(super) fn addresses(
             draft.root.text("public_url", "https://kubeflow.example.com").note("TO DO: the address that people type.");
         }
     }
+    if variables.in_its_place {
+        former_places(variables, draft, prefix);
+    } else {
+        places_left(variables, draft);
+    }
+}
+
+fn former_places(variables: &mut Variables<'_>, draft: &mut Draft, prefix: &str) {
     let address = host(variables, draft);
     let main = port(variables, draft, &["SERVER_PORT", "PORT"], 8080);
     let mut admin = port(variables, draft, &["READINESS_PROBE_PORT"], 8081);
@@ -105,28 +113,32 @@ pub(super) fn addresses(
     }
     let mut listen = Block::default();
     listen.text("main", SocketAddr::from((address, main)).to_string());
-    listen
-        .text("admin", SocketAddr::from((address, admin)).to_string())
-        .note("Readiness is at /readyz here, health at /livez, metrics at /metrics.");
-    draft.root.block("listen", listen).note("As before, so that the Service may stay.");
+    listen.text("admin", SocketAddr::from((address, admin)).to_string());
+    draft.root.block("listen", listen);
     if !prefix.is_empty() {
         let mut paths = Block::default();
         paths.text("prefix", prefix);
-        let note = format!(
-            "{prefix}/start, {prefix}/sign_out and so on. Route this prefix, and the callback, to the main port: we do \
-             not answer them as part of a check, as authservice did. Checks have `pathPrefix: /check` at the gateway."
-        );
-        draft.root.block("paths", paths).note(note);
+        draft.root.block("paths", paths);
+    }
+}
+
+/// A file of ours is for pods of ours: ports, Service, probes and routes are those of the examples and of the chart.
+fn places_left(variables: &mut Variables<'_>, draft: &mut Draft) {
+    let names = ["SERVER_HOSTNAME", "SERVER_PORT", "PORT", "READINESS_PROBE_PORT", "WEB_SERVER_PORT"];
+    let set: Vec<&str> = names.into_iter().filter(|name| variables.take(name).is_some()).collect();
+    if !set.is_empty() {
+        let why = "where authservice listened. We listen on 9000 (checks, browsers, keys) and 9001 (health, metrics), as the \
+                   examples and the chart have it; `listen` says otherwise";
+        draft.leave(set.join(", "), why);
+    }
+    if variables.take("AUTHSERVICE_URL_PREFIX").is_some() {
+        let why = "our pages are below /oauth2/, as the examples and the chart route them; `paths: {prefix: …}` says otherwise";
+        draft.leave("AUTHSERVICE_URL_PREFIX", why);
     }
 }
 
 /// What authservice answered as part of a check, and a file of ours does not.
-pub(super) fn left_to_requests(
-    variables: &mut Variables<'_>,
-    draft: &mut Draft,
-    contract: &AuthserviceContract,
-    prefix: &str,
-) {
+pub(super) fn left_to_requests(variables: &mut Variables<'_>, draft: &mut Draft, contract: &AuthserviceContract) {
     if let Some(url) = variables.take("AFTER_LOGOUT_URL") {
         draft.leave(
             "AFTER_LOGOUT_URL",
@@ -154,10 +166,8 @@ pub(super) fn left_to_requests(
     );
     draft.leave(
         format!("POST {}", contract.logout),
-        format!(
-            "it ended the session that came as a bearer token. Send people to {prefix}/sign_out instead (Kubeflow's \
-             dashboard: the variable LOGOUT_URL of `centraldashboard`)"
-        ),
+        "it ended the session that came as a bearer token. `POST /oauth2/sign_out` ends that of the cookie, and answers \
+         scripts as it did (Kubeflow's dashboard: the variable LOGOUT_URL of `centraldashboard`)",
     );
 }
 

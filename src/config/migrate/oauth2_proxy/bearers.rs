@@ -39,7 +39,7 @@ pub(super) fn bearers(given: &Given, draft: &mut Draft, issuer: &str) {
     for (issuer, audiences) in others {
         let audiences = with_extra(given, audiences);
         if is_cluster(issuer) && sources.len() == 1 {
-            sources.extend(of_cluster(given, draft, issuer, audiences));
+            sources.push(of_cluster(given, issuer, audiences));
         } else {
             by_hand(draft, issuer, &audiences);
         }
@@ -67,22 +67,11 @@ fn of_provider(given: &Given, issuer: &str, audiences: Vec<String>) -> Block {
 }
 
 /// Service accounts, whom both of us call by their `sub`.
-fn of_cluster(given: &Given, draft: &mut Draft, issuer: &str, audiences: Vec<String>) -> Option<Block> {
-    let claim = given.text("oidc-email-claim").or(given.text("user-id-claim")).unwrap_or("email");
-    if claim != "email" {
-        let why = format!(
-            "Kubernetes ServiceAccounts could enter. Here people could be called `system:serviceaccount:…` as well, for they \
-             are named by `{claim}`: give them another name by adding to `bearer`: {{kind: kubernetes, verify: keys, \
-             audiences: [{}], identity: {{user: {{prefix: 'pod:'}}}}}}",
-            audiences.join(", ")
-        );
-        draft.leave_to_do("extra-jwt-issuers", why);
-        return None;
-    }
+fn of_cluster(given: &Given, issuer: &str, audiences: Vec<String>) -> Block {
     let mut source = Block::default();
     source.word("kind", "kubernetes").note(
         "ServiceAccounts. Our own must have its token mounted. `verify: token_review` would notice deleted pods, and takes \
-         the ClusterRole system:auth-delegator.",
+         the right to create tokenreviews. examples/kubeflow and the chart see to both.",
     );
     if issuer != CLUSTER_ISSUER {
         source.text("issuer", issuer);
@@ -92,7 +81,7 @@ fn of_cluster(given: &Given, draft: &mut Draft, issuer: &str, audiences: Vec<Str
     let mut identity = Block::default();
     identity.block("admit", admitted(given, &mut Draft::of("oauth2-proxy")).1);
     source.block("identity", identity);
-    Some(source)
+    source
 }
 
 fn by_hand(draft: &mut Draft, issuer: &str, audiences: &[String]) {

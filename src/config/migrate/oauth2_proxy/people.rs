@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::super::draft::{Block, Draft, Value};
+use super::super::draft::{Block, CLIENT_SECRET_FILE, Draft, Value};
 use super::super::{list, origin};
 use super::sources::Given;
 
@@ -65,12 +65,12 @@ pub(super) fn provider(given: &Given, draft: &mut Draft, issuer: &str) {
         draft.leave_to_do("client-id", "it was not among the settings (Kubeflow: Secret oauth2-proxy); write it");
         provider.text("client_id", CLIENT_ID).note("TO DO: the client id of the Secret.");
     }
-    match given.text("client-secret-file") {
-        Some(path) => provider.set("client_secret", Value::File(path.to_owned())),
-        None => provider
-            .set("client_secret", Value::Variable("OAUTH2_PROXY_CLIENT_SECRET"))
-            .note("From the variable that oauth2-proxy reads too. A mounted file is better: {file: /path/to/it}."),
-    };
+    provider
+        .set("client_secret", Value::File(CLIENT_SECRET_FILE.to_owned()))
+        .note("What oauth2-proxy had as client-secret: the key `client-secret` of a Secret that the pod mounts.");
+    if let Some(path) = given.text("client-secret-file") {
+        draft.leave("client-secret-file", format!("the secret was in {path}; it is in {CLIENT_SECRET_FILE}"));
+    }
     for (flag, key) in
         [("login-url", "authorization_url"), ("redeem-url", "token_url"), ("profile-url", "userinfo_url")]
     {
@@ -120,6 +120,7 @@ pub(super) fn provider(given: &Given, draft: &mut Draft, issuer: &str) {
         let mut egress = Block::default();
         egress.text("ca_bundle", path.as_str());
         draft.root.block("egress", egress);
+        draft.leave_to_do("provider-ca-file", format!("have the pod mount the file as {path}, or it does not start"));
     }
     if bundles.len() > 1 {
         draft.leave_to_do("provider-ca-file", "one file can be named; put the certificates of all into it");
@@ -194,15 +195,16 @@ pub(super) fn headers(given: &Given, draft: &mut Draft) {
         headers.word("x-forwarded-email", "email").word("x-forwarded-groups", "groups");
     }
     draft.root.block("headers", headers).note(
-        "List them in headersToUpstreamOnAllow, and `authorization`, which carries our own token. Kubeflow's two came \
-         from RequestAuthentication (outputClaimToHeaders), which may go on.",
+        "Each of them is in headersToUpstreamOnAllow, or reaches workloads as the client wrote it; and `authorization`, which \
+         carries our own token. Kubeflow's two came from RequestAuthentication (outputClaimToHeaders), which may go on.",
     );
     if given.switch("set-authorization-header") == Some(true) || given.switch("pass-authorization-header") == Some(true)
     {
         draft.leave_to_do(
             "set-authorization-header",
-            "the mesh got the provider's ID token, and now gets ours: RequestAuthentication needs `issuer` (the public \
-             URL), `jwksUri` (/.well-known/jwks.json of our Service), and audience `mesh` if it lists any",
+            "the mesh got the provider's ID token, and now gets ours: RequestAuthentication needs `issuer` \
+             (`token.issuer`), `jwksUri` (/.well-known/jwks.json of our Service), and audience `mesh` if it lists any. \
+             examples/kubeflow has it so",
         );
     }
 }

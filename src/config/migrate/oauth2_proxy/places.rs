@@ -1,7 +1,5 @@
 //! Where oauth2-proxy was found: addresses, hosts, the cookies they share.
 
-use std::net::SocketAddr;
-
 use ipnet::IpNet;
 use url::Url;
 
@@ -23,32 +21,20 @@ pub(super) fn addresses(given: &Given, draft: &mut Draft, home: Option<&str>) {
         }
     }
     let tls = given.text("tls-cert-file").zip(given.text("tls-key-file"));
-    let (flag, default) = if tls.is_some() { ("https-address", ":443") } else { ("http-address", "127.0.0.1:4180") };
-    let mut listen = Block::default();
-    let main = address(given.text(flag).unwrap_or(default)).unwrap_or_else(|| {
-        draft.leave_to_do(flag, "only `ADDRESS:PORT` can be listened on: no socket file, no inherited one, no name");
-        SocketAddr::from(([0, 0, 0, 0], 4180))
-    });
-    listen.text("main", main.to_string());
-    let metrics = given.text("metrics-address").map(|text| {
-        address(text).unwrap_or_else(|| {
-            draft.leave("metrics-address", "it is no `ADDRESS:PORT`; metrics are at 0.0.0.0:9001");
-            SocketAddr::from(([0, 0, 0, 0], 9001))
-        })
-    });
-    let admin = metrics.filter(|admin| *admin != main).unwrap_or_else(|| SocketAddr::from(([0, 0, 0, 0], 9001)));
-    listen.text("admin", admin.to_string()).note("/livez, /readyz and /metrics.");
+    let set: Vec<&str> =
+        ["http-address", "https-address", "metrics-address"].into_iter().filter(|flag| given.is_set(flag)).collect();
+    if !set.is_empty() {
+        let why = "where oauth2-proxy listened. We listen on 9000 (checks, browsers, keys) and 9001 (health, metrics), as the \
+                   examples and the chart have it; `listen` says otherwise";
+        draft.leave(set.join(", "), why);
+    }
     if let Some((certificate, key)) = tls {
         let mut files = Block::default();
         files.text("certificate", certificate).text("key", key);
+        let mut listen = Block::default();
         listen.block("tls", files);
-        if given.is_set("http-address") {
-            draft.leave("http-address", "one main port is listened on, the one with TLS");
-        }
-    } else if given.is_set("https-address") {
-        draft.leave("https-address", "there was no certificate for it");
+        draft.root.block("listen", listen).note("Have the pod mount both. Its checks come with TLS then, too.");
     }
-    draft.root.block("listen", listen).note("As before, so that the Service may stay.");
     if let Some(prefix) = given.text("proxy-prefix").filter(|prefix| *prefix != "/oauth2") {
         let mut paths = Block::default();
         paths.text("prefix", prefix.trim_end_matches('/'));
@@ -134,14 +120,4 @@ fn shared_cookies(given: &Given, draft: &mut Draft, home: Option<&Url>) {
         draft.leave("cookie-name", note);
     }
     draft.root.block("cookie", cookie);
-}
-
-fn address(text: &str) -> Option<SocketAddr> {
-    let text = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or(text);
-    let text = match text.split_once(':') {
-        Some(("", port)) => format!("0.0.0.0:{port}"),
-        Some(("localhost", port)) => format!("127.0.0.1:{port}"),
-        _ => text.to_owned(),
-    };
-    text.parse().ok()
 }
