@@ -2,10 +2,16 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
 mod faults;
+mod house;
+#[path = "../support/lying_idp.rs"]
+mod lying_idp;
 #[path = "../rig/part.rs"]
 #[expect(dead_code, reason = "the rig uses all of it")]
 mod part;
+mod replicas;
 mod servers;
 #[path = "../support/store_conformance.rs"]
 mod store_conformance;

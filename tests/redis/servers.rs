@@ -4,6 +4,7 @@ use std::process::Command;
 
 use countersign::config::{RedisMode, RedisSettings};
 use redis::{Client, RedisResult, cmd};
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::part::{Part, accepts, empty_folder, eventually, free_port, tool};
@@ -53,6 +54,17 @@ impl Servers {
             }
         };
         RedisSettings { mode, urls: named.iter().map(url).collect(), username: None, password: None, ca: None }
+    }
+
+    /// The same, as a file spells it.
+    pub(crate) fn config(&self) -> Value {
+        let settings = self.settings();
+        let urls: Vec<&str> = settings.urls.iter().map(Url::as_str).collect();
+        match &settings.mode {
+            RedisMode::Standalone => json!({"urls": urls}),
+            RedisMode::Cluster => json!({"mode": "cluster", "urls": urls}),
+            RedisMode::Sentinel { master, .. } => json!({"mode": "sentinel", "urls": urls, "master": master}),
+        }
     }
 
     async fn under_sentinels() -> Self {
