@@ -56,6 +56,8 @@ pub(crate) enum Verdict {
     Allow(String),
     /// Not let in: the status.
     Deny(u16),
+    /// Not let in, because the store cannot be asked.
+    Away,
     /// No answer at all.
     Silence,
 }
@@ -75,11 +77,20 @@ impl House {
 
     /// One for each way to say where the servers are; `alter` changes what all are told besides.
     pub(crate) async fn open_at(servers: &Servers, replicas: &[Value], alter: impl Fn(&mut Value)) -> Self {
+        Self::open_with(LyingIdp::start(Arc::new(SystemClock)).await, servers, replicas, alter).await
+    }
+
+    /// The same, with this provider.
+    pub(crate) async fn open_with(
+        idp: LyingIdp,
+        servers: &Servers,
+        replicas: &[Value],
+        alter: impl Fn(&mut Value),
+    ) -> Self {
         static PROVIDERS: Once = Once::new();
         PROVIDERS.call_once(|| {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         });
-        let idp = LyingIdp::start(Arc::new(SystemClock)).await;
         let keys = empty_folder();
         let made = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["keys", "init", "--dir"])
@@ -200,14 +211,18 @@ impl Browser {
         Self(client())
     }
 
-    /// The check of a page.
+    /// The check of a call by a program: pages are sent elsewhere to be told why not.
     pub(crate) async fn check(&self, port: u16, cookie: &str) -> Verdict {
         let request = asked(self.0.get(at(port, "/check/")), cookie);
-        let Ok(answer) = request.header("accept", "text/html").send().await else { return Verdict::Silence };
+        let Ok(answer) = request.header("accept", "application/json").send().await else { return Verdict::Silence };
         let user = answer.headers().get("kubeflow-userid").and_then(|user| user.to_str().ok());
         match (answer.status().as_u16(), user) {
             (200, Some(user)) => Verdict::Allow(user.to_owned()),
-            (status, _) => Verdict::Deny(status),
+            (status, _) => match answer.text().await {
+                Ok(body) if body.contains("store_unavailable") => Verdict::Away,
+                Ok(_) => Verdict::Deny(status),
+                Err(_) => Verdict::Silence,
+            },
         }
     }
 

@@ -2,9 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
+mod failover;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
 mod faults;
+mod hanging;
 mod house;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;

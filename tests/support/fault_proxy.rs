@@ -5,7 +5,7 @@
 #![allow(dead_code, reason = "each test binary uses another part of this file")]
 
 use std::net::Ipv4Addr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 pub(crate) struct FaultProxy {
     /// Where it listens on loopback.
     pub(crate) port: u16,
+    target: Arc<AtomicU16>,
     fault: watch::Sender<(Fault, Scope)>,
     accepted: Arc<AtomicUsize>,
     task: JoinHandle<()>,
@@ -50,20 +51,34 @@ enum Scope {
 
 impl FaultProxy {
     /// A proxy to this port of loopback, with nothing wrong.
-    #[expect(clippy::disallowed_methods, reason = "the fixture runs beside the test")]
     pub(crate) async fn to(port: u16) -> Self {
+        let proxy = Self::to_nowhere().await;
+        proxy.lead_to(port);
+        proxy
+    }
+
+    /// The same, for a server that has to know the proxy first.
+    #[expect(clippy::disallowed_methods, reason = "the fixture runs beside the test")]
+    pub(crate) async fn to_nowhere() -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let own = listener.local_addr().expect("an address").port();
         let (fault, faults) = watch::channel((Fault::None, Scope::All));
         let accepted = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&accepted);
+        let target = Arc::new(AtomicU16::new(0));
+        let port = Arc::clone(&target);
         let task = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 counted.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(carry(client, port, faults.clone()));
+                tokio::spawn(carry(client, port.load(Ordering::SeqCst), faults.clone()));
             }
         });
-        Self { port: own, fault, accepted, task }
+        Self { port: own, target, fault, accepted, task }
+    }
+
+    /// New connections lead to this port of loopback.
+    pub(crate) fn lead_to(&self, port: u16) {
+        self.target.store(port, Ordering::SeqCst);
     }
 
     /// From now on this is wrong with every connection.
