@@ -64,12 +64,13 @@ impl Housekeeping {
         let providers = self.providers.iter().map(|provider| (provider.id().clone(), found(provider))).collect();
         let sources = self.sources.iter().flat_map(|sources| sources.lacking());
         let sources = sources.map(|(id, lack)| (id.clone(), lack.map_or(Part::Ready, Part::Missing))).collect();
-        Readiness {
-            draining: false,
-            store: (**self.store.load()).clone(),
-            keys: (**self.keys.load()).clone(),
-            providers,
-            sources,
+        Readiness { draining: false, store: self.store(), keys: (**self.keys.load()).clone(), providers, sources }
+    }
+
+    fn store(&self) -> Part {
+        match ((**self.store.load()).clone(), self.sessions.grace_left()) {
+            (Part::Missing(reason), Some(left)) => Part::Grace(reason, left),
+            (seen, _) => seen,
         }
     }
 
@@ -82,6 +83,7 @@ impl Housekeeping {
             Err(error) => Part::Missing(error.to_string()),
         };
         self.store.store(Arc::new(store));
+        self.metrics.store_grace(self.sessions.grace_left());
         if let Err(error) = self.keyring.reload() {
             // What was in force stays in force, so tokens are still minted and still verify.
             tracing::error!(%error, "the signing keys cannot be read again; those read before go on");

@@ -129,6 +129,53 @@ async fn sessions_go_on_while_their_provider_is_away() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn by_grace_sessions_in_memory_go_on_without_the_store() {
+    let servers = Servers::start(Kind::Standalone).await;
+    let proxy = FaultProxy::to(servers.stores[0].port).await;
+    let mut redis = through(&proxy);
+    redis["grace"] = "5m".into();
+    let house = House::open_at(&servers, &[redis], |_| ()).await;
+    let replica = &house.replicas[0];
+    let ann = house.sign_in(replica).await;
+    let model = house.shelf.model(&ann).await;
+    let cookies = house.seat(&model, &users(20)).await;
+    checks(&house, replica, &cookies).await;
+    let unknown = house.shelf.seat(&model, "bob@example.com").await;
+    proxy.set(Fault::Hang);
+    eventually("it says so", || async {
+        let said = replica.readiness().await;
+        if said.contains("\"store\": \"grace for ") && said.contains("\"ready\": true") { Ok(()) } else { Err(said) }
+    })
+    .await;
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        for (said, took) in checks(&house, replica, &cookies).await {
+            assert!(said.is_allow(), "{said:?}");
+            times.push(took);
+        }
+    }
+    eprintln!("store, Hang, by grace: checks {}", percentiles(times));
+    assert_eq!(house.browser.check(replica.main, &unknown).await, Verdict::Away);
+    // Whoever signs out here has done so.
+    assert!(house.browser.sign_out(replica.main, &cookies[0]).await.expect("an answer") >= 500);
+    assert!(!house.browser.check(replica.main, &cookies[0]).await.is_allow());
+    assert!(replica.counted("countersign_store_grace_seconds").await > Some(0));
+    proxy.set(Fault::None);
+    // Whoever signed out elsewhere meanwhile is noticed.
+    let (_, value) = cookies[1].split_once('=').expect("a cookie");
+    let elsewhere = house.shelf.sessions.prove(value).expect("ours");
+    assert_eq!(house.shelf.sessions.end(elsewhere.key).await, Ok(true));
+    house.until(replica, &cookies[1], |said| matches!(said, Verdict::Deny(_))).await;
+    house.until(replica, &unknown, Verdict::is_allow).await;
+    eventually("it is over", || async {
+        let log = replica.log();
+        let said = ["began", "ended"].map(|what| log.matches(&format!("grace of the session store {what}")).count());
+        if said == [1, 1] { Ok(()) } else { Err(format!("{said:?}")) }
+    })
+    .await;
+}
+
 /// Where the store is for a replica that comes through this proxy.
 fn through(proxy: &FaultProxy) -> serde_json::Value {
     serde_json::json!({"urls": [format!("redis://127.0.0.1:{}", proxy.port)]})

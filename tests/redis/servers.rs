@@ -1,6 +1,7 @@
 //! Real servers on free ports of the loopback, gone with the test.
 
 use std::process::Command;
+use std::time::Duration;
 
 use countersign::config::{RedisMode, RedisSettings};
 use redis::{Client, RedisResult, cmd};
