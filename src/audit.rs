@@ -108,6 +108,11 @@ pub fn admin_refusal(peer: Option<std::net::IpAddr>) {
     );
 }
 
+/// Sessions in memory go on though the session store cannot be asked, or do so no more.
+pub fn store_grace(what: &str, reason: &str) {
+    warn!(target: TARGET, event = "store_grace", what, reason, "grace of the session store {what}");
+}
+
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyChange {

@@ -38,6 +38,7 @@ pub struct Metrics {
     sessions: Gauge,
     tokens_minted: Counter,
     store_requests: Family<StoreLabels, Counter>,
+    store_grace: Gauge,
 }
 
 impl Default for Metrics {
@@ -61,6 +62,7 @@ impl Metrics {
             sessions: Gauge::default(),
             tokens_minted: Counter::default(),
             store_requests: Family::default(),
+            store_grace: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("checks", "Checks answered", metrics.checks.family.clone());
@@ -88,6 +90,11 @@ impl Metrics {
         registry.register("sessions", "Sessions in the store when it was last counted", metrics.sessions.clone());
         registry.register("tokens_minted", "Request-context tokens signed", metrics.tokens_minted.clone());
         registry.register("store_requests", "Requests to the session store", metrics.store_requests.clone());
+        registry.register(
+            "store_grace_seconds",
+            "How long sessions in memory still go on without the session store",
+            metrics.store_grace.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", build);
         Self { registry, ..metrics }
@@ -123,6 +130,11 @@ impl Metrics {
     /// Sets how many sessions there are.
     pub fn sessions(&self, count: u64) {
         self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how long sessions in memory still go on without the store, if they do.
+    pub fn store_grace(&self, left: Option<Duration>) {
+        self.store_grace.set(i64::try_from(left.unwrap_or_default().as_secs()).unwrap_or(i64::MAX));
     }
 
     /// Counts a token that was signed; one from the cache is not.
@@ -244,6 +256,7 @@ mod tests {
         metrics.provider_logout(&dex, LogoutOutcome::Refused);
         metrics.session_revoked(RevocationCause::BackChannel);
         metrics.sessions(7);
+        metrics.store_grace(Some(Duration::from_millis(29_900)));
         metrics.token_minted();
         metrics.store_request(StoreOperation::Load, StoreOutcome::Ok);
         let text = metrics.encode();
@@ -252,6 +265,7 @@ mod tests {
         has_line(&text, r#"countersign_provider_logouts_total{provider="dex",outcome="refused"} 1"#);
         has_line(&text, r#"countersign_sessions_revoked_total{cause="back_channel"} 1"#);
         has_line(&text, "countersign_sessions 7");
+        has_line(&text, "countersign_store_grace_seconds 29");
         has_line(&text, "countersign_tokens_minted_total 1");
         has_line(&text, r#"countersign_store_requests_total{operation="load",outcome="ok"} 1"#);
         has_line(&text, concat!(r#"countersign_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#));

@@ -6,6 +6,7 @@ mod embedded;
 mod endings;
 #[cfg(test)]
 pub(crate) mod faulty;
+mod grace;
 mod live;
 mod redis;
 mod reseals;

@@ -74,12 +74,13 @@ impl Housekeeping {
         let providers = self.providers.iter().map(|provider| (provider.id().clone(), found(provider))).collect();
         let sources = self.sources.iter().flat_map(|sources| sources.lacking());
         let sources = sources.map(|(id, lack)| (id.clone(), lack.map_or(Part::Ready, Part::Missing))).collect();
-        Readiness {
-            draining: false,
-            store: (**self.store.load()).clone(),
-            keys: (**self.keys.load()).clone(),
-            providers,
-            sources,
+        Readiness { draining: false, store: self.store(), keys: (**self.keys.load()).clone(), providers, sources }
+    }
+
+    fn store(&self) -> Part {
+        match ((**self.store.load()).clone(), self.sessions.grace_left()) {
+            (Part::Missing(reason), Some(left)) => Part::Grace(reason, left),
+            (seen, _) => seen,
         }
     }
 
@@ -92,6 +93,7 @@ impl Housekeeping {
             Err(error) => Part::Missing(error.to_string()),
         };
         self.store.store(Arc::new(store));
+        self.metrics.store_grace(self.sessions.grace_left());
         // What was in force stays in force: tokens are still minted and still verify, sessions still open.
         let signing = self.keyring.reload().map_err(|error| error.to_string());
         let session =

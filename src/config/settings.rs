@@ -243,6 +243,8 @@ pub struct RedisSettings {
     pub password: Option<SecretText>,
     /// The authorities that vouch for the servers' certificates, in PEM; none: the system's.
     pub ca: Option<Vec<u8>>,
+    /// How long sessions in memory go on while none of the servers can be asked; zero: not at all.
+    pub grace: Duration,
 }
 
 /// How the servers of a Redis belong together.

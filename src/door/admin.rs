@@ -6,6 +6,7 @@ mod sessions;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -49,6 +50,8 @@ pub struct Readiness {
 pub enum Part {
     /// It does its work.
     Ready,
+    /// It does not, for this reason, and what is in memory goes on without it for so long.
+    Grace(String, Duration),
     /// It does not, for this reason (nothing secret: the admin port asks nobody who they are).
     Missing(String),
 }
@@ -57,7 +60,8 @@ impl Readiness {
     /// Whether requests should be sent here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.draining && self.store == Part::Ready && self.keys == Part::Ready
+        let store_will_do = matches!(self.store, Part::Ready | Part::Grace(..));
+        !self.draining && store_will_do && self.keys == Part::Ready
     }
 }
 
@@ -107,6 +111,7 @@ async fn counted(State(state): State<AdminState>) -> Response {
 fn describe(part: &Part) -> Value {
     match part {
         Part::Ready => "ready".into(),
+        Part::Grace(reason, left) => format!("grace for {}s: {reason}", left.as_secs()).into(),
         Part::Missing(reason) => format!("missing: {reason}").into(),
     }
 }

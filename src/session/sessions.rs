@@ -15,6 +15,7 @@ use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::endings::Endings;
+use super::grace::Grace;
 use super::live::Live;
 use super::reseals::Reseals;
 use super::row::{self, Session, Whence};
@@ -41,6 +42,7 @@ pub struct Sessions {
     precision: Duration,
     cache: Cache<StoreKey, Kept, ByBytes>,
     truth: Truth,
+    grace: Grace,
     touches: Touches,
     reseals: Reseals,
     endings: Endings,
@@ -109,6 +111,7 @@ impl Sessions {
             precision: PRECISION.min(settings.idle / 4),
             cache,
             truth: Truth::default(),
+            grace: Grace::of(settings.redis.as_ref().map_or(Duration::ZERO, |redis| redis.grace)),
             touches: Touches::default(),
             reseals: Reseals::default(),
             endings: Endings::default(),
@@ -131,13 +134,32 @@ impl Sessions {
         self.use_at(key, &kept.live, now).then_some(kept.live)
     }
 
-    /// The session, if it lives, from memory or from the store; its idle clock is wound up.
+    /// The session, if it lives, from memory or from the store; its idle clock is wound up. While the store is away,
+    /// what was in memory when it went goes on within [`Self::grace_left`].
     ///
     /// # Errors
     /// If the store does not answer in time.
     pub async fn find(&self, cookie: &SessionCookie) -> Result<Option<Arc<Live>>, StoreError> {
+        let now = self.clock.now();
+        if self.grace.is_silent(now)
+            && let Some(live) = self.by_grace(cookie.key, now)
+        {
+            return Ok(Some(live));
+        }
         let late = |_| Err(StoreError::Unavailable { reason: "it did not answer in time".into() });
-        timeout(FIND_DEADLINE, self.look_up(cookie.key)).await.unwrap_or_else(late)
+        let found = timeout(FIND_DEADLINE, self.look_up(cookie.key)).await.unwrap_or_else(late);
+        if found.is_ok() {
+            return found;
+        }
+        let now = self.clock.now();
+        self.grace.silent(now);
+        self.by_grace(cookie.key, now).map_or(found, |live| Ok(Some(live)))
+    }
+
+    /// How long sessions in memory still go on without the store; none if it is there, or that is over, or was never
+    /// allowed.
+    pub fn grace_left(&self) -> Option<Duration> {
+        self.grace.left(self.clock.now())
     }
 
     /// Makes a session, and the value of its cookie. When this has returned, the session survives a crash.
@@ -331,6 +353,7 @@ impl Sessions {
         loop {
             for _ in 0..FLUSHES_A_SWEEP {
                 beat.tick().await;
+                self.grace.look(self.clock.now());
                 self.flush().await;
                 self.reseal().await;
             }
@@ -374,6 +397,19 @@ impl Sessions {
             Ok(sessions) => tracing::debug!(sessions, "swept sessions that were over"),
             Err(error) => tracing::warn!(%error, "sessions that are over could not be swept; it is tried again"),
         }
+    }
+
+    /// The session, if it was in memory when the store went, and goes on without it.
+    fn by_grace(&self, key: StoreKey, now: UnixTime) -> Option<Arc<Live>> {
+        self.grace.left(now)?;
+        // Before the cache is looked at: what is lost and found meanwhile is another time.
+        let since = self.truth.last()?;
+        let kept = self.cache.get(&key).filter(|kept| kept.since == since)?;
+        if self.endings.hold(key) || !self.use_at(key, &kept.live, now) {
+            return None;
+        }
+        self.grace.used();
+        Some(kept.live)
     }
 
     async fn look_up(&self, key: StoreKey) -> Result<Option<Arc<Live>>, StoreError> {
@@ -449,10 +485,12 @@ impl Told for Sessions {
 
     fn lost(&self) {
         self.truth.end();
+        self.grace.lost(self.clock.now());
     }
 
     fn tracked(&self) {
         self.truth.begin();
+        self.grace.found();
     }
 }
 

@@ -24,6 +24,12 @@ impl Truth {
         let _ = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |count| (count % 2 == 1).then_some(count + 1));
     }
 
+    /// The time that has ended, unless another one has begun; none if there was none yet.
+    pub(super) fn last(&self) -> Option<Since> {
+        let count = self.0.load(Ordering::SeqCst);
+        (count > 0 && count.is_multiple_of(2)).then(|| Since(count - 1))
+    }
+
     /// The time that is now, if no change is missed in it.
     pub(super) fn now(&self) -> Option<Since> {
         let count = self.0.load(Ordering::SeqCst);
@@ -38,13 +44,13 @@ mod tests {
     #[test]
     fn each_beginning_is_another_time() {
         let truth = Truth::default();
-        assert_eq!(truth.now(), None);
+        assert_eq!((truth.now(), truth.last()), (None, None));
         truth.begin();
         let first = truth.now();
-        assert!(first.is_some());
+        assert!(first.is_some() && truth.last().is_none());
         truth.end();
         truth.end();
-        assert_eq!(truth.now(), None);
+        assert_eq!((truth.now(), truth.last()), (None, first));
         truth.begin();
         let second = truth.now();
         truth.begin();

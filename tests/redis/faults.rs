@@ -216,7 +216,7 @@ fn row() -> NewRow {
     NewRow { row: b"sealed".to_vec(), until: in_an_hour(), ends_at: in_an_hour(), tags: Vec::new() }
 }
 
-fn now() -> UnixTime {
+pub(crate) fn now() -> UnixTime {
     use countersign::clock::Clock;
     SystemClock.now()
 }

@@ -7,7 +7,11 @@ mod acl;
 #[path = "../front_door/browser.rs"]
 #[expect(dead_code, reason = "the front door uses all of it")]
 mod browser;
+mod failover;
+#[path = "../support/fault_proxy.rs"]
+mod fault_proxy;
 mod faults;
+mod hanging;
 mod house;
 mod keys;
 #[path = "../support/lying_idp.rs"]
@@ -15,6 +19,8 @@ mod lying_idp;
 #[path = "../rig/part.rs"]
 #[expect(dead_code, reason = "the rig uses all of it")]
 mod part;
+mod processes;
+mod replicas;
 mod servers;
 #[path = "../support/settings.rs"]
 mod settings;

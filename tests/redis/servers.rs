@@ -1,9 +1,11 @@
 //! Real servers on free ports of the loopback, gone with the test.
 
 use std::process::Command;
+use std::time::Duration;
 
 use countersign::config::{RedisMode, RedisSettings};
 use redis::{Client, RedisResult, cmd};
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::part::{Part, accepts, empty_folder, eventually, free_port, tool};
@@ -52,18 +54,80 @@ impl Servers {
                 (RedisMode::Sentinel { master: MASTER.into(), username: None, password: None }, &self.sentinels)
             }
         };
-        RedisSettings { mode, urls: named.iter().map(url).collect(), username: None, password: None, ca: None }
+        RedisSettings {
+            mode,
+            urls: named.iter().map(url).collect(),
+            username: None,
+            password: None,
+            ca: None,
+            grace: Duration::ZERO,
+        }
+    }
+
+    /// The same, as a file spells it.
+    pub(crate) fn config(&self) -> Value {
+        let settings = self.settings();
+        let urls: Vec<&str> = settings.urls.iter().map(Url::as_str).collect();
+        match &settings.mode {
+            RedisMode::Standalone => json!({"urls": urls}),
+            RedisMode::Cluster => json!({"mode": "cluster", "urls": urls}),
+            RedisMode::Sentinel { master, .. } => json!({"mode": "sentinel", "urls": urls, "master": master}),
+        }
+    }
+
+    /// The port of the one that the sentinels take for the primary.
+    pub(crate) async fn primary(&self) -> u16 {
+        eventually("a sentinel names the primary", || self.named_primary()).await
+    }
+
+    /// Until the sentinels name another one than this, and it knows it.
+    pub(crate) async fn has_another_primary(&self, old: u16) {
+        eventually("another one is primary", || async {
+            let named = self.named_primary().await?;
+            let server = self.stores.iter().find(|server| server.port == named && named != old).ok_or("the old one")?;
+            let role: Vec<redis::Value> = server.ask(&cmd("ROLE")).await.map_err(text)?;
+            if role.first() == Some(&redis::Value::BulkString(b"master".to_vec())) {
+                Ok(())
+            } else {
+                Err("none".into())
+            }
+        })
+        .await;
+    }
+
+    /// Starts a server at this port that follows the primary, and waits until the sentinels would have it take over.
+    pub(crate) async fn another_follows(&mut self, port: u16) {
+        let primary = self.primary().await.to_string();
+        self.stores.push(Server::start(port, &["--replicaof", "127.0.0.1", &primary]).await);
+        let follower = &self.stores[self.stores.len() - 1];
+        follower.has_what_its_primary_has().await;
+        for sentinel in &self.sentinels {
+            eventually("the sentinel knows the follower", || async {
+                let known: Vec<std::collections::HashMap<String, String>> =
+                    sentinel.ask(cmd("SENTINEL").arg("REPLICAS").arg(MASTER)).await.map_err(text)?;
+                let is_well = |replica: &std::collections::HashMap<String, String>| {
+                    replica.get("port") == Some(&port.to_string())
+                        && replica.get("flags").map(String::as_str) == Some("slave")
+                        && replica.get("master-link-status").map(String::as_str) == Some("ok")
+                };
+                if known.iter().any(is_well) { Ok(()) } else { Err(format!("{known:?}")) }
+            })
+            .await;
+        }
+    }
+
+    async fn named_primary(&self) -> Result<u16, String> {
+        let mut ask = cmd("SENTINEL");
+        let (_, port): (String, u16) =
+            self.sentinels[0].ask(ask.arg("GET-MASTER-ADDR-BY-NAME").arg(MASTER)).await.map_err(text)?;
+        Ok(port)
     }
 
     async fn under_sentinels() -> Self {
         let primary = Server::start(free_port(), &[]).await;
         let port = primary.port.to_string();
         let replica = Server::start(free_port(), &["--replicaof", "127.0.0.1", &port]).await;
-        eventually("the replica has what the primary has", || async {
-            let info: String = replica.ask(cmd("INFO").arg("replication")).await.map_err(text)?;
-            if info.contains("master_link_status:up") { Ok(()) } else { Err(info) }
-        })
-        .await;
+        replica.has_what_its_primary_has().await;
         let mut sentinels = Vec::new();
         for _ in 0..3 {
             sentinels.push(Server::sentinel(free_port(), primary.port).await);
@@ -150,6 +214,14 @@ impl Server {
         let signal = if hangs { "-STOP" } else { "-CONT" };
         let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status().expect("sent");
         assert!(sent.success());
+    }
+
+    async fn has_what_its_primary_has(&self) {
+        eventually("the replica has what the primary has", || async {
+            let info: String = self.ask(cmd("INFO").arg("replication")).await.map_err(text)?;
+            if info.contains("master_link_status:up") { Ok(()) } else { Err(info) }
+        })
+        .await;
     }
 
     /// Asks it something.

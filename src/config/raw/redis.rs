@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Secret;
 
 /// The Redis or Valkey that keeps the sessions of several replicas.
-#[derive(Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Redis {
     /// How its servers belong together.
@@ -34,6 +34,25 @@ pub(in crate::config) struct Redis {
     /// A file with the authorities that vouch for the servers' certificates, in PEM; without it, the system's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::config) ca: Option<PathBuf>,
+    /// How long sessions that are in memory go on while none of the servers can be asked, `5m` at most. Who is signed out
+    /// elsewhere meanwhile stays signed in here for as long. `0s`: not at all.
+    pub(in crate::config) grace: String,
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self {
+            mode: RedisMode::default(),
+            urls: Vec::new(),
+            master: None,
+            username: None,
+            password: None,
+            sentinel_username: None,
+            sentinel_password: None,
+            ca: None,
+            grace: "0s".into(),
+        }
+    }
 }
 
 /// How the servers of a Redis belong together.

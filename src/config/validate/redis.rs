@@ -1,5 +1,7 @@
 //! The servers of a shared store, and what several replicas need besides.
 
+use std::time::Duration;
+
 use url::Url;
 
 use super::super::problem::Report;
@@ -7,7 +9,10 @@ use super::super::raw::{self, Raw};
 use super::super::tree::Spot;
 use super::super::variables::Environment;
 use super::super::{RedisMode, RedisSettings};
-use super::secret;
+use super::{lifetime, secret};
+
+/// For so long at most somebody who is signed out elsewhere may go on.
+const LONGEST_GRACE: Duration = Duration::from_mins(5);
 
 /// The servers, if that is where sessions are kept.
 pub(super) fn settings(
@@ -63,6 +68,7 @@ pub(super) fn settings(
         username: redis.username.clone(),
         password: own,
         ca: redis.ca.as_ref().and_then(|path| authorities(path, &at.field("ca"), report)),
+        grace: grace(&redis.grace, &at.field("grace"), report),
     })
 }
 
@@ -106,6 +112,19 @@ fn master(redis: &raw::Redis, at: &Spot<'_>, report: &mut Report) -> Option<Stri
         );
     }
     named
+}
+
+/// None at all is allowed, and is the default.
+fn grace(text: &str, at: &Spot<'_>, report: &mut Report) -> Duration {
+    if humantime::parse_duration(text).is_ok_and(|span| span.is_zero()) {
+        return Duration::ZERO;
+    }
+    let span = lifetime::span(text, at, report).unwrap_or_default();
+    if span > LONGEST_GRACE {
+        let what = "it is longer than 5m, and nobody notices meanwhile who is signed out elsewhere";
+        report.refuse(at.problem(what, "Write 5m or less; `0s` is the default."));
+    }
+    span
 }
 
 /// What only sentinels are told.

@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, PushInfo, PushKind, RedisResult, Value, cmd};
 use tokio::sync::mpsc;
@@ -71,20 +73,14 @@ impl Listeners {
         pushes: &mut mpsc::UnboundedReceiver<PushInfo>,
         told: &dyn Told,
     ) -> &'static str {
-        let mut beats = interval(deadlines::HEARTBEAT);
-        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let servers = Arc::clone(&store.servers);
         let expected = self.addresses.clone();
-        let mut connections = self.connections.clone();
+        // Each by itself: one that is slow must not put off the question to the others.
+        let mut hearts: FuturesUnordered<_> = self.connections.iter().cloned().map(falls_silent).collect();
         let heartbeat = async {
-            loop {
-                beats.tick().await;
-                for connection in &mut connections {
-                    let ping = cmd("PING");
-                    if !matches!(timeout(deadlines::SILENCE, ping.query_async::<()>(connection)).await, Ok(Ok(()))) {
-                        return "a server does not answer";
-                    }
-                }
+            match hearts.next().await {
+                Some(()) => "a server does not answer",
+                None => "there is no server to listen to",
             }
         };
         let topology = async {
@@ -112,6 +108,19 @@ impl Listeners {
             why = telling => why,
             why = heartbeat => why,
             why = topology => why,
+        }
+    }
+}
+
+/// Until it is asked in vain whether it is still there.
+async fn falls_silent(mut connection: MultiplexedConnection) {
+    let mut beats = interval(deadlines::HEARTBEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beats.tick().await;
+        let ping = cmd("PING");
+        if !matches!(timeout(deadlines::SILENCE, ping.query_async::<()>(&mut connection)).await, Ok(Ok(()))) {
+            return;
         }
     }
 }

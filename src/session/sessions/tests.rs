@@ -25,11 +25,16 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::with_grace(Duration::ZERO)
+    }
+
+    /// Where sessions in memory go on for so long without the store.
+    fn with_grace(span: Duration) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Embedded::open(directory.path().join("sessions.redb")).expect("a store");
         let store = Faulty::over(Arc::new(store));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(START)));
-        let sessions = sessions(&store, &clock, &[1]);
+        let sessions = Sessions { grace: Grace::of(span), ..sessions(&store, &clock, &[1]) };
         Self { sessions, store, clock, _directory: directory }
     }
 
@@ -351,6 +356,74 @@ async fn the_house_is_swept_of_what_is_over() {
     house.clock.advance(HOUR * 7);
     house.sessions.sweep().await;
     assert_eq!(house.sessions.count().await, Ok(1));
+}
+
+#[tokio::test]
+async fn without_grace_nobody_goes_on_without_the_store() {
+    let house = House::new();
+    let ann = house.sign_in("ann").await;
+    house.sessions.lost();
+    house.store.set_broken(true);
+    assert!(house.sessions.find(&ann).await.is_err() && house.sessions.find(&ann).await.is_err());
+    assert_eq!(house.sessions.grace_left(), None);
+}
+
+#[tokio::test]
+async fn by_grace_sessions_in_memory_go_on_without_the_store_for_a_while() {
+    let house = House::with_grace(MINUTE * 5);
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let stranger = house.restarted(&[1]).create(brought("cid", "first")).await.expect("created").0;
+    let stranger = house.sessions.prove(&stranger).expect("ours");
+    assert_eq!(house.sessions.grace_left(), None);
+    house.sessions.lost();
+    house.store.set_broken(true);
+    assert_eq!(house.sessions.grace_left(), Some(MINUTE * 5));
+    for _ in 0..2 {
+        assert!(house.cached(&ann).is_none(), "not without having tried the store");
+        assert!(house.sessions.find(&ann).await.expect("by grace").is_some());
+        assert!(house.sessions.find(&stranger).await.is_err(), "it was not in memory");
+    }
+    // Whoever signs out here has done so, though the store does not know.
+    assert!(house.sessions.end(bob.key).await.is_err());
+    assert!(house.sessions.find(&bob).await.expect("known here").is_none());
+    house.clock.advance(MINUTE * 4);
+    house.sessions.sweep().await;
+    assert!(house.sessions.find(&bob).await.is_err(), "also when it is long ago");
+    // A second loss does not begin another grace.
+    house.sessions.lost();
+    house.clock.advance(Duration::from_secs(59));
+    assert!(house.sessions.find(&ann).await.expect("by grace").is_some());
+    house.clock.advance(Duration::from_secs(1));
+    assert!(house.sessions.find(&ann).await.is_err());
+    assert_eq!(house.sessions.grace_left(), None);
+    house.store.set_broken(false);
+    assert!(house.sessions.find(&ann).await.expect("answered").is_some());
+}
+
+#[tokio::test]
+async fn by_grace_nobody_goes_on_of_whom_the_store_says_otherwise_or_nobody_knows() {
+    let house = House::with_grace(MINUTE);
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    house.sessions.lost();
+    house.store.remove(ann.key, house.clock.now().plus(HOUR)).await.expect("signed out elsewhere");
+    assert!(house.sessions.find(&ann).await.expect("answered").is_none(), "the store was there to be asked");
+    // What was in memory before a change could be missed says nothing of afterwards.
+    house.sessions.tracked();
+    assert_eq!(house.sessions.grace_left(), None);
+    house.sessions.lost();
+    house.store.set_broken(true);
+    assert!(house.sessions.find(&bob).await.is_err() && house.sessions.find(&bob).await.is_err());
+}
+
+#[tokio::test]
+async fn by_grace_nobody_outlives_their_session() {
+    let house = House::with_grace(MINUTE * 5);
+    let ann = house.sign_in("ann").await;
+    house.clock.advance(HOUR * 7 + MINUTE * 59);
+    house.sessions.lost();
+    house.store.set_broken(true);
+    house.clock.advance(MINUTE);
+    assert!(house.sessions.find(&ann).await.is_err() && house.sessions.find(&ann).await.is_err());
 }
 
 #[tokio::test]

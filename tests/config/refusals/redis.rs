@@ -117,6 +117,33 @@ fn what_belongs_together_is_said_together() {
 }
 
 #[test]
+fn grace_is_short_and_only_where_it_is_written() {
+    let grace = |text: &str| {
+        let settings = Home::new().load(&shared(text), &[]).expect("good").settings;
+        settings.session.redis.expect("a Redis").grace.as_secs()
+    };
+    assert_eq!(grace("{urls: [redis://one:6379]}"), 0);
+    assert_eq!(grace("{urls: [redis://one:6379], grace: 0s}"), 0);
+    assert_eq!(grace("{urls: [redis://one:6379], grace: 5m}"), 300);
+    assert_eq!(
+        mistake(&shared("{urls: [redis://one:6379], grace: 301s}")),
+        [
+            "countersign.yaml:6:39: session.redis.grace",
+            "it is longer than 5m, and nobody notices meanwhile who is signed out elsewhere",
+            "Write 5m or less; `0s` is the default."
+        ]
+    );
+    assert_eq!(
+        mistake(&shared("{urls: [redis://one:6379], grace: 1500ms}"))[1..],
+        ["it is not a whole number of seconds", "Write whole seconds: `30s`."]
+    );
+    assert_eq!(
+        mistake(&shared("{urls: [redis://one:6379], grace: a while}"))[1..],
+        ["`a while` is no duration", "Write a number and a unit: `24h`, `15m`, `30s`, `1h30m`."]
+    );
+}
+
+#[test]
 fn authorities_are_in_a_file_of_certificates() {
     let home = Home::new();
     let path = home.write("ca.pem", "no certificate");
