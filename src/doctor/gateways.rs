@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::filters;
 use super::manifests::{Manifests, Object, text};
 use super::mesh::Mesh;
 use super::workload::{Ours, matches, pod_labels, selects};
@@ -49,10 +50,8 @@ pub(super) fn asking(manifests: &Manifests, ours: &Ours<'_>) -> Vec<Pods> {
         .of_kind("AuthorizationPolicy")
         .filter(|policy| text(&policy.value, "/spec/action") == "CUSTOM" && names_us(policy))
         .map(|policy| (policy, "/spec/selector/matchLabels"));
-    let filters = manifests
-        .of_kind("EnvoyFilter")
-        .filter(|filter| filter.value.to_string().contains("ext_authz"))
-        .map(|filter| (filter, "/spec/workloadSelector/labels"));
+    let filters =
+        filters::asking_us(manifests, ours).into_iter().map(|asking| (asking.object, "/spec/workloadSelector/labels"));
     policies.chain(filters).map(|(object, selector)| selected(object, object.at(selector), manifests)).collect()
 }
 
