@@ -26,7 +26,7 @@ chart: tools ## only the tests of the Helm chart
 lint: ## formatting and clippy
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test rig -- -D warnings
+	cargo clippy --test rig --test redis -- -D warnings
 
 bench: ## the check against an empty handler
 	cargo bench

@@ -16,7 +16,7 @@ use crate::check::Check;
 use crate::clock::{Clock, SystemClock};
 use crate::config::migrate::AuthserviceContract;
 use crate::config::{Listen, Settings, ShutdownSettings};
-use crate::door::admin::{self, AdminState, Readiness};
+use crate::door::admin::{self, AdminState, Readiness, SessionsDoor};
 use crate::door::answer::Answers;
 use crate::door::authservice::{self, AuthserviceDoor};
 use crate::door::browser::BrowserDoor;
@@ -33,9 +33,10 @@ use crate::metrics::Metrics;
 use crate::mint::Mint;
 use crate::private_file;
 use crate::refresh::{Refresher, renewals};
-use crate::seal::{KeyFileError, SealError, SessionKeys};
+use crate::revocation::Revocation;
+use crate::seal::{KeyDirectory, KeyDirectoryError, KeyFileError, SealError, SessionKeys};
 use crate::server::{self, Drain, Limits, Shutdown, TlsError};
-use crate::session::{Counted, Embedded, Sessions, Store, StoreError};
+use crate::session::{Counted, Embedded, Redis, Sessions, Store, StoreError};
 
 use housekeeping::Housekeeping;
 
@@ -51,6 +52,7 @@ pub struct Gateway {
     sources: Option<Arc<Sources>>,
     refresher: Refresher,
     housekeeping: Housekeeping,
+    admin_sessions: SessionsDoor,
     metrics: Arc<Metrics>,
     shutdown: ShutdownSettings,
 }
@@ -72,6 +74,9 @@ pub enum StartError {
     /// The session keys.
     #[error("session.keys: {0}")]
     SessionKeys(#[from] SealError),
+    /// The directory of session keys.
+    #[error(transparent)]
+    SessionKeyDirectory(#[from] KeyDirectoryError),
     /// The session store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -143,11 +148,16 @@ impl Gateway {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
-        let data_error = |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
-        private_file::create_directory(&settings.data_dir).map_err(data_error)?;
         let metrics = Arc::new(Metrics::new());
-        let store = open_store(settings.data_dir.join("sessions.redb")).await?;
-        let store = Arc::new(Counted::new(store, Arc::clone(&metrics)));
+        let store: Arc<dyn Store> = if let Some(redis) = &settings.session.redis {
+            Arc::new(Counted::new(Redis::new(redis, Arc::clone(&clock))?, Arc::clone(&metrics)))
+        } else {
+            let data_error =
+                |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
+            private_file::create_directory(&settings.data_dir).map_err(data_error)?;
+            let embedded = open_store(settings.data_dir.join("sessions.redb")).await?;
+            Arc::new(Counted::new(embedded, Arc::clone(&metrics)))
+        };
         // On the heap: it holds every part of the house while it is built.
         Box::pin(Self::open_on(store, settings, contract, clock, entropy, metrics)).await
     }
@@ -160,7 +170,7 @@ impl Gateway {
         entropy: Arc<dyn Entropy>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StartError> {
-        let session_keys = Arc::new(session_keys(&settings, &*entropy)?);
+        let (session_keys, followed) = session_keys(&settings, &clock, &*entropy)?;
         let keyring = Arc::new(keyring(&settings, Arc::clone(&clock), Arc::clone(&entropy))?);
         let sessions = Arc::new(Sessions::new(
             store,
@@ -190,9 +200,19 @@ impl Gateway {
             Arc::new(Answers::new(&settings, check, Arc::clone(&pages), Arc::clone(&metrics), Arc::clone(&entropy)));
         let http = settings.doors.http.then(|| CheckDoor::new(&settings, Arc::clone(&answers)));
         let grpc = settings.doors.grpc.then(|| GrpcDoor::new(Arc::clone(&answers)));
+        let revocation = Arc::new(Revocation::new(Arc::clone(&sessions), Arc::clone(&metrics)));
         let login = || {
-            let (sessions, keys) = (Arc::clone(&sessions), Arc::clone(&session_keys));
-            Login::new(&settings, providers.clone(), sessions, keys, Arc::clone(&clock), Arc::clone(&entropy))
+            let (sessions, keys, revocation) =
+                (Arc::clone(&sessions), Arc::clone(&session_keys), Arc::clone(&revocation));
+            Login::new(
+                &settings,
+                providers.clone(),
+                sessions,
+                revocation,
+                keys,
+                Arc::clone(&clock),
+                Arc::clone(&entropy),
+            )
         };
         let (metered, random) = (Arc::clone(&metrics), Arc::clone(&entropy));
         let browser = BrowserDoor::new(&settings, login(), Arc::clone(&pages), metered, random).router();
@@ -222,7 +242,9 @@ impl Gateway {
             sessions: Arc::clone(&sessions),
             sources: sources.clone(),
             refresher,
-            housekeeping: Housekeeping::new(sessions, keyring, providers, sources, Arc::clone(&metrics)),
+            admin_sessions: SessionsDoor::new(&settings.admin, revocation),
+            housekeeping: Housekeeping::new(sessions, keyring, providers, sources, Arc::clone(&metrics))
+                .following(followed),
             metrics,
             shutdown: settings.shutdown,
         })
@@ -275,9 +297,12 @@ impl Gateway {
         }
         let (sessions, watcher) = (Arc::clone(&self.sessions), Arc::clone(&housekeeping));
         keepers.spawn(async move { sessions.keep_house().await });
+        let sessions = Arc::clone(&self.sessions);
+        keepers.spawn(async move { sessions.keep_true().await });
         keepers.spawn(async move { watcher.keep_watch().await });
 
         let admin = admin_router(&housekeeping, self.metrics, &drain, self.site.is_some());
+        let admin = admin.merge(self.admin_sessions.router());
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(self.main, self.tls, self.doors, Limits::default(), drain.clone()));
         if let Some((listener, site)) = self.site {
@@ -314,12 +339,22 @@ impl std::fmt::Debug for Gateway {
     }
 }
 
-fn session_keys(settings: &Settings, entropy: &dyn Entropy) -> Result<SessionKeys, StartError> {
-    if settings.session.keys.is_empty() {
-        Ok(SessionKeys::load_or_generate(&settings.data_dir.join("session-keys"), entropy)?)
-    } else {
-        Ok(SessionKeys::new(settings.session.keys.clone())?)
+/// The session keys, and the directory that they follow if there is one.
+fn session_keys(
+    settings: &Settings,
+    clock: &Arc<dyn Clock>,
+    entropy: &dyn Entropy,
+) -> Result<(Arc<SessionKeys>, Option<KeyDirectory>), StartError> {
+    if let Some(path) = &settings.session_keys_dir {
+        let directory = KeyDirectory::open(path.clone(), Arc::clone(clock))?;
+        return Ok((directory.keys(), Some(directory)));
     }
+    let keys = if settings.session.keys.is_empty() {
+        SessionKeys::load_or_generate(&settings.data_dir.join("session-keys"), entropy)?
+    } else {
+        SessionKeys::new(settings.session.keys.clone())?
+    };
+    Ok((Arc::new(keys), None))
 }
 
 fn keyring(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Keyring, KeyringError> {

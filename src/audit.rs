@@ -73,6 +73,46 @@ pub fn revocation(identity: &Identity, sid: &str, reason: &str) {
     );
 }
 
+/// A provider, or somebody in its name, asked for a logout that was not believed. `reason` holds nothing secret.
+pub fn logout_refusal(provider: Option<&ProviderId>, reason: &str) {
+    warn!(
+        target: TARGET,
+        event = "logout_refusal",
+        provider = provider.map(ProviderId::as_str),
+        reason,
+        "a provider's logout was refused"
+    );
+}
+
+/// An operator looked at sessions or ended them, or somebody tried to. `peer` is whoever is at the other end of the
+/// connection; each session that was ended has an event of its own.
+pub fn admin(action: &str, about: Option<&str>, peer: Option<std::net::IpAddr>, sessions: Option<u64>) {
+    info!(
+        target: TARGET,
+        event = "admin",
+        action,
+        about,
+        peer = peer.map(tracing::field::display),
+        sessions,
+        "the admin API was used"
+    );
+}
+
+/// Somebody without the token asked for what only the operator may.
+pub fn admin_refusal(peer: Option<std::net::IpAddr>) {
+    warn!(
+        target: TARGET,
+        event = "admin_refusal",
+        peer = peer.map(tracing::field::display),
+        "the admin API was refused"
+    );
+}
+
+/// Sessions in memory go on though the session store cannot be asked, or do so no more.
+pub fn store_grace(what: &str, reason: &str) {
+    warn!(target: TARGET, event = "store_grace", what, reason, "grace of the session store {what}");
+}
+
 /// What happened to a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyChange {

@@ -4,11 +4,13 @@
 mod config;
 mod doctor;
 mod migrate;
+mod sessions;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -22,7 +24,7 @@ use crate::config::{
     names_authservices_provider,
 };
 use crate::entropy::SystemEntropy;
-use crate::keyring::init_directory;
+use crate::keyring::{add_to_directory, init_directory};
 use crate::secret::generate_session_key;
 use crate::{server, telemetry};
 
@@ -56,6 +58,9 @@ enum Command {
     /// The keys that sign RC tokens.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// The sessions of a running gateway: who is signed in, and their end.
+    #[command(subcommand)]
+    Sessions(sessions::SessionsCommand),
     /// The keys that seal sessions and cookies.
     #[command(subcommand)]
     SessionKeys(SessionKeysCommand),
@@ -79,12 +84,27 @@ enum KeysCommand {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Writes a further key, which is published as soon as it is mounted, and signs later.
+    Add {
+        /// The directory to write to.
+        #[arg(long)]
+        dir: PathBuf,
+        /// When it begins to sign, from now on. Verifiers must have fetched it by then.
+        #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+        after: Duration,
+    },
 }
 
 #[derive(Debug, Subcommand)]
 enum SessionKeysCommand {
     /// Prints a new session key, for `session.keys`.
     Init,
+    /// Prints a further session key, which opens as soon as it is mounted, and makes cookies and rows later.
+    Add {
+        /// When it begins to make, from now on. All replicas must have it by then.
+        #[arg(long, value_name = "TIME", default_value = "15m", value_parser = humantime::parse_duration)]
+        after: Duration,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -132,8 +152,14 @@ fn dispatch(command: Command) -> anyhow::Result<()> {
         Command::Config(ConfigCommand::Print(ConfigFile { file })) => config::print(file.as_deref()),
         Command::Doctor(arguments) => runtime()?.block_on(doctor::run(&arguments)),
         Command::Migrate(command) => migrate::run(command),
+        Command::Sessions(command) => runtime()?.block_on(sessions::run(command)),
         Command::Keys(KeysCommand::Init { dir }) => init_keys(&dir),
+        Command::Keys(KeysCommand::Add { dir, after }) => add_keys(&dir, after),
         Command::SessionKeys(SessionKeysCommand::Init) => say(&generate_session_key(&SystemEntropy)),
+        Command::SessionKeys(SessionKeysCommand::Add { after }) => {
+            let begins = SystemClock.now().plus(after).to_rfc3339();
+            say(&format!("{} from {begins}", generate_session_key(&SystemEntropy)))
+        }
     }
 }
 
@@ -164,6 +190,12 @@ async fn serve(settings: Settings, in_place_of: Option<AuthserviceContract>) -> 
 fn init_keys(dir: &Path) -> anyhow::Result<()> {
     let kid = init_directory(dir, SystemClock.now(), Arc::new(SystemEntropy))?;
     say(&format!("{} holds the new key {kid}: write `token: {{keys: {{dir: {0}}}}}`", dir.display()))
+}
+
+fn add_keys(dir: &Path, after: Duration) -> anyhow::Result<()> {
+    let sign_from = SystemClock.now().plus(after);
+    let kid = add_to_directory(dir, sign_from, Arc::new(SystemEntropy))?;
+    say(&format!("{} holds the further key {kid}, which signs from {} on", dir.display(), sign_from.to_rfc3339()))
 }
 
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {

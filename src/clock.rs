@@ -33,6 +33,21 @@ impl UnixTime {
         self.0
     }
 
+    /// The time that RFC 3339 writes so, as `2027-01-15T08:00:00Z`; nothing if it is no such time, or before the epoch.
+    #[must_use]
+    pub fn from_rfc3339(text: &str) -> Option<Self> {
+        let time = humantime::parse_rfc3339(text).ok()?;
+        time.duration_since(SystemTime::UNIX_EPOCH).ok().map(|span| Self(span.as_secs()))
+    }
+
+    /// As RFC 3339 writes it, in UTC. Times that have no such form (after the year 9999) are all written as its last.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        const LAST: u64 = 253_402_300_799;
+        let time = SystemTime::UNIX_EPOCH + Duration::from_secs(self.0.min(LAST));
+        humantime::format_rfc3339_seconds(time).to_string()
+    }
+
     /// This time, `span` later (whole seconds; stops at the end of time).
     #[must_use]
     pub const fn plus(self, span: Duration) -> Self {
@@ -90,5 +105,24 @@ impl TestClock {
 impl Clock for TestClock {
     fn now(&self) -> UnixTime {
         UnixTime(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_read_as_it_was_written() {
+        let time = UnixTime::from_secs(1_800_000_000);
+        assert_eq!(time.to_rfc3339(), "2027-01-15T08:00:00Z");
+        assert_eq!(UnixTime::from_rfc3339("2027-01-15T08:00:00Z"), Some(time));
+        for bad in ["", "2027-01-15", "1800000000", "1969-12-31T23:59:59Z", "2027-01-15T08:00:00+01:00"] {
+            assert_eq!(UnixTime::from_rfc3339(bad), None, "{bad}");
+        }
+        assert_eq!(
+            UnixTime::from_rfc3339(&UnixTime::MAX.to_rfc3339()).map(UnixTime::to_rfc3339).as_deref(),
+            Some("9999-12-31T23:59:59Z")
+        );
     }
 }

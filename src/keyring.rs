@@ -4,7 +4,9 @@
 mod directory;
 mod publication;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use thiserror::Error;
@@ -13,7 +15,7 @@ use crate::audit::{self, KeyChange};
 use crate::clock::{Clock, UnixTime};
 use crate::jose::{JoseError, SigningKey};
 
-pub use directory::{Directory, init_directory};
+pub use directory::{Directory, add_to_directory, init_directory};
 pub use publication::Publication;
 
 /// The port: where signing keys are kept.
@@ -60,8 +62,17 @@ pub enum KeyringError {
         /// Which directory.
         path: String,
     },
+    /// A directory that somebody else fills is not there, or holds nothing.
+    #[error(
+        "signing keys: {path} holds none: make them by `countersign keys init --dir DIR`, and keep what is in DIR in the \
+         Secret that is mounted there; all replicas need the same"
+    )]
+    NoKeys {
+        /// Which directory.
+        path: String,
+    },
     /// No key's time has come.
-    #[error("signing keys: none of them may sign now")]
+    #[error("signing keys: none of them may sign now: look at `sign_from` and `retire_at` in their files")]
     NoneInForce,
     /// The library would not make or write one.
     #[error("signing keys: {0}")]
@@ -73,7 +84,16 @@ pub struct Keyring {
     store: Box<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     current: ArcSwap<InForce>,
+    /// Which keys there are, and when each was first seen; never, for those that were there at the start.
+    seen: Mutex<Seen>,
 }
+
+/// Keys by their ids.
+type Seen = HashMap<String, Option<UnixTime>>;
+
+/// How long a key is published before it signs if its file says no later time: as long as verifiers need to fetch the
+/// keys again, istiod above all (20 minutes), and kubelets to bring the file to all replicas (2 minutes).
+const NOTICE: Duration = Duration::from_mins(30);
 
 struct InForce {
     signer: Arc<SigningKey>,
@@ -86,8 +106,10 @@ impl Keyring {
     /// # Errors
     /// If they cannot be read, or none may sign now.
     pub fn open(store: Box<dyn KeyStore>, clock: Arc<dyn Clock>) -> Result<Self, KeyringError> {
-        let current = ArcSwap::from_pointee(InForce::choose(store.load()?, clock.now())?);
-        Ok(Self { store, clock, current })
+        let keys = store.load()?;
+        let seen = keys.iter().map(|key| (key.key.kid().to_owned(), None)).collect();
+        let current = ArcSwap::from_pointee(InForce::choose(keys, &seen, clock.now())?);
+        Ok(Self { store, clock, current, seen: Mutex::new(seen) })
     }
 
     /// Reads the keys, and makes the first one if there is none.
@@ -120,15 +142,36 @@ impl Keyring {
     /// # Errors
     /// If the keys cannot be read, or none may sign now.
     pub fn reload(&self) -> Result<(), KeyringError> {
-        let next = InForce::choose(self.store.load()?, self.clock.now())?;
-        let before = self.current.load();
-        if before.signer.kid() != next.signer.kid() {
-            audit::key_change(next.signer.kid(), KeyChange::Loaded);
-        }
+        let now = self.clock.now();
+        let keys = self.store.load()?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let sight = |key: &ScheduledKey| {
+            let kid = key.key.kid().to_owned();
+            let first = seen.get(&kid).copied().unwrap_or(Some(now));
+            (kid, first)
+        };
+        let seen_now: Seen = keys.iter().map(sight).collect();
+        let next = InForce::choose(keys, &seen_now, now)?;
+        let before = self.current.load_full();
         if before.signer.kid() != next.signer.kid() || before.publication != next.publication {
             self.current.store(Arc::new(next));
         }
+        tell(&before, &self.current.load(), &seen, &seen_now);
+        *seen = seen_now;
         Ok(())
+    }
+}
+
+/// Says what has changed, once it has.
+fn tell(before: &InForce, after: &InForce, seen: &Seen, seen_now: &Seen) {
+    for came in seen_now.keys().filter(|kid| !seen.contains_key(*kid)) {
+        audit::key_change(came, KeyChange::Loaded);
+    }
+    for gone in seen.keys().filter(|kid| !seen_now.contains_key(*kid)) {
+        audit::key_change(gone, KeyChange::Retired);
+    }
+    if before.signer.kid() != after.signer.kid() {
+        tracing::info!(kid = after.signer.kid(), "another key signs from now on");
     }
 }
 
@@ -139,12 +182,20 @@ impl std::fmt::Debug for Keyring {
 }
 
 impl InForce {
-    fn choose(keys: Vec<ScheduledKey>, now: UnixTime) -> Result<Self, KeyringError> {
+    /// Of the keys that have begun, the one that began last signs. Who has come without notice begins later than their file
+    /// says, unless there is no other.
+    fn choose(keys: Vec<ScheduledKey>, seen: &Seen, now: UnixTime) -> Result<Self, KeyringError> {
         let alive: Vec<ScheduledKey> =
             keys.into_iter().filter(|key| key.retire_at.is_none_or(|end| now < end)).collect();
-        let begun = alive.iter().filter(|key| key.sign_from <= now);
-        let signer =
-            begun.max_by_key(|key| (key.sign_from, key.key.kid().to_owned())).ok_or(KeyringError::NoneInForce)?;
+        let with_notice = |key: &ScheduledKey| match seen.get(key.key.kid()) {
+            Some(Some(seen)) if key.sign_from <= *seen => seen.plus(NOTICE),
+            _ => key.sign_from,
+        };
+        let latest = |begins: &dyn Fn(&ScheduledKey) -> UnixTime| {
+            let begun = alive.iter().filter(|key| begins(key) <= now);
+            begun.max_by_key(|key| (begins(key), key.key.kid().to_owned()))
+        };
+        let signer = latest(&with_notice).or_else(|| latest(&|key| key.sign_from)).ok_or(KeyringError::NoneInForce)?;
         let publication = Publication::of(alive.iter().map(|key| key.key.public_jwk()));
         Ok(Self { signer: Arc::clone(&signer.key), publication: Arc::new(publication) })
     }
@@ -202,6 +253,44 @@ mod tests {
         keyring.reload().unwrap();
         assert!(!published(&keyring).contains(old.key.kid()));
         assert_ne!(keyring.publication().etag(), first.etag());
+    }
+
+    #[test]
+    fn a_key_that_comes_without_notice_is_published_before_it_signs() {
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_000)));
+        let store = InMemory::default();
+        let (old, new) = (scheduled(0, None), scheduled(900, None));
+        store.add(&old).unwrap();
+        let keyring = Keyring::open(Box::new(store.clone()), clock.clone()).unwrap();
+        store.add(&new).unwrap();
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), old.key.kid());
+        assert!(String::from_utf8(keyring.publication().body().to_vec()).unwrap().contains(new.key.kid()));
+        clock.advance(Duration::from_secs(NOTICE.as_secs() - 1));
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), old.key.kid());
+        clock.advance(Duration::from_secs(1));
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), new.key.kid());
+    }
+
+    #[test]
+    fn a_key_that_takes_the_others_place_signs_at_once() {
+        let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_000)));
+        let store = InMemory::default();
+        store.add(&scheduled(0, None)).unwrap();
+        let keyring = Keyring::open(Box::new(store.clone()), clock).unwrap();
+        let new = scheduled(900, None);
+        store.add(&new).unwrap();
+        keyring.reload().unwrap();
+        assert_ne!(keyring.signer().kid(), new.key.kid(), "it has come without notice");
+        *store.0.lock().unwrap() = vec![new.clone()];
+        keyring.reload().unwrap();
+        assert_eq!(keyring.signer().kid(), new.key.kid());
+        // What cannot be used changes nothing.
+        *store.0.lock().unwrap() = vec![scheduled(2_000, None)];
+        assert_eq!(keyring.reload(), Err(KeyringError::NoneInForce));
+        assert_eq!(keyring.signer().kid(), new.key.kid());
     }
 
     #[test]

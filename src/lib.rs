@@ -35,6 +35,7 @@ pub mod session;
 pub mod check;
 pub mod login;
 pub mod refresh;
+pub mod revocation;
 
 // Floor 4, doors: bytes to calls, answers to bytes.
 pub mod door;

@@ -1,16 +1,20 @@
-//! A browser's way in and out: start, callback, sign-out. It knows no HTTP framework and renders nothing.
+//! A browser's way in and out: start, callback, sign-out, also where that begins at the provider or in another browser. It knows no HTTP framework and renders nothing.
 
 mod callback;
 mod error;
 mod flow;
+mod own_sessions;
+mod provider_logout;
 mod sign_out;
 mod start;
+mod whence;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cookie::Cookie;
 use http::HeaderMap;
+use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -22,16 +26,20 @@ use crate::entropy::Entropy;
 use crate::identity::ProviderId;
 use crate::idp::Provider;
 use crate::return_to::{Origins, ReturnTo};
+use crate::revocation::Revocation;
 use crate::seal::SessionKeys;
 use crate::session::{Live, SessionCookie, Sessions, StoreError};
 
 pub use callback::Arrived;
 pub use error::LoginError;
+pub use own_sessions::{OwnSessions, ToEnd};
+pub use provider_logout::LogoutRefused;
 pub use sign_out::{CrossSite, SignedOut};
 pub use start::{Choice, StartQuery, Started};
 
 /// The browser door's paths behind the prefix at which no login may end.
-const STEPS: [&str; 5] = ["start", "callback", "sign_out", "signed_out", "unavailable"];
+const STEPS: [&str; 7] =
+    ["start", "callback", "sign_out", "signed_out", "unavailable", "backchannel_logout", "frontchannel_logout"];
 
 /// How many codes are exchanged at a time, at all providers together.
 const EXCHANGES_AT_A_TIME: usize = 128;
@@ -40,6 +48,7 @@ const EXCHANGES_AT_A_TIME: usize = 128;
 pub struct Login {
     providers: Vec<Arc<Provider>>,
     sessions: Arc<Sessions>,
+    revocation: Arc<Revocation>,
     keys: Arc<SessionKeys>,
     cookies: CookieNames,
     origins: Origins,
@@ -49,6 +58,7 @@ pub struct Login {
     max_age: Duration,
     renew_every: Duration,
     exchanges: Semaphore,
+    trusted_proxies: Vec<IpNet>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -76,6 +86,7 @@ impl Login {
         settings: &Settings,
         providers: Vec<Arc<Provider>>,
         sessions: Arc<Sessions>,
+        revocation: Arc<Revocation>,
         keys: Arc<SessionKeys>,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
@@ -83,6 +94,7 @@ impl Login {
         Self {
             providers,
             sessions,
+            revocation,
             keys,
             cookies: CookieNames::new(&settings.cookie),
             origins: Origins::new(settings.public_url.clone(), settings.hosts.iter().cloned()),
@@ -91,6 +103,7 @@ impl Login {
             max_age: settings.session.max_age,
             renew_every: settings.session.renew_every,
             exchanges: Semaphore::new(EXCHANGES_AT_A_TIME),
+            trusted_proxies: settings.trusted_proxies.clone(),
             clock,
             entropy,
         }

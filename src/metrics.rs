@@ -18,7 +18,8 @@ use prometheus_client::registry::Registry;
 use crate::identity::ProviderId;
 use histogram::Durations;
 pub use labels::{
-    CheckDoor, CheckReason, CheckVerdict, IdpOperation, IdpOutcome, LoginOutcome, StoreOperation, StoreOutcome,
+    CheckDoor, CheckReason, CheckVerdict, IdpOperation, IdpOutcome, LoginOutcome, LogoutOutcome, RevocationCause,
+    StoreOperation, StoreOutcome,
 };
 
 /// The media type of [`Metrics::encode`]'s text.
@@ -31,10 +32,13 @@ pub struct Metrics {
     checks: Checks,
     check_duration: Durations,
     logins: Family<LoginLabels, Counter>,
+    provider_logouts: Family<LogoutLabels, Counter>,
+    sessions_revoked: Family<RevocationLabels, Counter>,
     idp_requests: Family<IdpLabels, Counter>,
     sessions: Gauge,
     tokens_minted: Counter,
     store_requests: Family<StoreLabels, Counter>,
+    store_grace: Gauge,
 }
 
 impl Default for Metrics {
@@ -52,10 +56,13 @@ impl Metrics {
             checks: Checks::default(),
             check_duration: Durations::default(),
             logins: Family::default(),
+            provider_logouts: Family::default(),
+            sessions_revoked: Family::default(),
             idp_requests: Family::default(),
             sessions: Gauge::default(),
             tokens_minted: Counter::default(),
             store_requests: Family::default(),
+            store_grace: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("checks", "Checks answered", metrics.checks.family.clone());
@@ -66,6 +73,16 @@ impl Metrics {
         );
         registry.register("logins", "Login attempts that came to an end", metrics.logins.clone());
         registry.register(
+            "provider_logouts",
+            "Logouts that identity providers asked for",
+            metrics.provider_logouts.clone(),
+        );
+        registry.register(
+            "sessions_revoked",
+            "Sessions ended from outside their own browser",
+            metrics.sessions_revoked.clone(),
+        );
+        registry.register(
             "idp_requests",
             "Requests to identity providers and other sources of identities",
             metrics.idp_requests.clone(),
@@ -73,6 +90,11 @@ impl Metrics {
         registry.register("sessions", "Sessions in the store when it was last counted", metrics.sessions.clone());
         registry.register("tokens_minted", "Request-context tokens signed", metrics.tokens_minted.clone());
         registry.register("store_requests", "Requests to the session store", metrics.store_requests.clone());
+        registry.register(
+            "store_grace_seconds",
+            "How long sessions in memory still go on without the session store",
+            metrics.store_grace.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The running build", build);
         Self { registry, ..metrics }
@@ -89,6 +111,16 @@ impl Metrics {
         self.logins.get_or_create(&LoginLabels { provider: provider.as_str().to_owned(), outcome }).inc();
     }
 
+    /// Counts a logout that a provider asked for.
+    pub fn provider_logout(&self, provider: &ProviderId, outcome: LogoutOutcome) {
+        self.provider_logouts.get_or_create(&LogoutLabels { provider: provider.as_str().to_owned(), outcome }).inc();
+    }
+
+    /// Counts a session that was ended from outside its own browser.
+    pub fn session_revoked(&self, cause: RevocationCause) {
+        self.sessions_revoked.get_or_create(&RevocationLabels { cause }).inc();
+    }
+
     /// Counts a request to an identity provider, or to a source of bearers.
     pub fn idp_request(&self, provider: &ProviderId, operation: IdpOperation, outcome: IdpOutcome) {
         let labels = IdpLabels { provider: provider.as_str().to_owned(), operation, outcome };
@@ -98,6 +130,11 @@ impl Metrics {
     /// Sets how many sessions there are.
     pub fn sessions(&self, count: u64) {
         self.sessions.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
+    /// Sets how long sessions in memory still go on without the store, if they do.
+    pub fn store_grace(&self, left: Option<Duration>) {
+        self.store_grace.set(i64::try_from(left.unwrap_or_default().as_secs()).unwrap_or(i64::MAX));
     }
 
     /// Counts a token that was signed; one from the cache is not.
@@ -160,6 +197,17 @@ struct LoginLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LogoutLabels {
+    provider: String,
+    outcome: LogoutOutcome,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RevocationLabels {
+    cause: RevocationCause,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct IdpLabels {
     provider: String,
     operation: IdpOperation,
@@ -205,13 +253,19 @@ mod tests {
         let dex = ProviderId::parse("dex").expect("an id");
         metrics.login(&dex, LoginOutcome::SignedIn);
         metrics.idp_request(&dex, IdpOperation::Token, IdpOutcome::Unreachable);
+        metrics.provider_logout(&dex, LogoutOutcome::Refused);
+        metrics.session_revoked(RevocationCause::BackChannel);
         metrics.sessions(7);
+        metrics.store_grace(Some(Duration::from_millis(29_900)));
         metrics.token_minted();
         metrics.store_request(StoreOperation::Load, StoreOutcome::Ok);
         let text = metrics.encode();
         has_line(&text, r#"countersign_logins_total{provider="dex",outcome="signed_in"} 1"#);
         has_line(&text, r#"countersign_idp_requests_total{provider="dex",operation="token",outcome="unreachable"} 1"#);
+        has_line(&text, r#"countersign_provider_logouts_total{provider="dex",outcome="refused"} 1"#);
+        has_line(&text, r#"countersign_sessions_revoked_total{cause="back_channel"} 1"#);
         has_line(&text, "countersign_sessions 7");
+        has_line(&text, "countersign_store_grace_seconds 29");
         has_line(&text, "countersign_tokens_minted_total 1");
         has_line(&text, r#"countersign_store_requests_total{operation="load",outcome="ok"} 1"#);
         has_line(&text, concat!(r#"countersign_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#));

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -64,6 +64,28 @@ pub fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, PrivateFileError> {
     let mut contents = Zeroizing::new(Vec::new());
     file.take(MOST_BYTES).read_to_end(&mut contents)?;
     Ok(contents)
+}
+
+/// The files of a directory, by name, without hidden ones: all of one moment where Kubernetes mounts it. There `..data`
+/// leads to what is current, and what comes after it is another directory.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn list(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let current = match fs::canonicalize(directory.join("..data")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => directory.to_owned(),
+        current => current?,
+    };
+    let mut files = Vec::new();
+    for entry in fs::read_dir(current)? {
+        let path = entry?.path();
+        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !is_hidden && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
 }
 
 /// Makes a directory that only its owner may enter, if there is none.
@@ -127,5 +149,29 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o660)).unwrap();
         read(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_mounted_directory_is_listed_as_it_is_now() {
+        let directory = tempfile::tempdir().unwrap();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("b"), "").unwrap();
+        fs::write(at("a"), "").unwrap();
+        fs::write(at(".draft"), "").unwrap();
+        fs::create_dir(at("below")).unwrap();
+        assert_eq!(list(directory.path()).unwrap(), [at("a"), at("b")]);
+
+        // What is mounted: a version, and links to it. Of the next one only the version is there yet.
+        for (version, file) in [("..1", "old"), ("..2", "new")] {
+            fs::create_dir(at(version)).unwrap();
+            fs::write(at(version).join(file), "").unwrap();
+        }
+        std::os::unix::fs::symlink("..1", at("..data")).unwrap();
+        let named =
+            |listed: Vec<PathBuf>| listed[0].strip_prefix(directory.path().canonicalize().unwrap()).unwrap().to_owned();
+        assert_eq!(named(list(directory.path()).unwrap()), Path::new("..1/old"));
+        std::os::unix::fs::symlink("..2", at("..data_tmp")).unwrap();
+        fs::rename(at("..data_tmp"), at("..data")).unwrap();
+        assert_eq!(named(list(directory.path()).unwrap()), Path::new("..2/new"));
     }
 }

@@ -158,13 +158,23 @@ fn settle(known: &Known, key: StoreKey, outcome: Outcome, now: UnixTime) {
 
 impl Renewing {
     async fn one(&self, cookie: SessionCookie) -> (StoreKey, Outcome) {
-        (cookie.key, self.renew(&cookie).await)
+        let outcome = match self.sessions.alone(cookie.key, Box::pin(self.renew(&cookie))).await {
+            Ok(Some(outcome)) => outcome,
+            // If the other replica dies over it, it is our turn after a pause.
+            Ok(None) => Outcome::TryAgain,
+            Err(error) => {
+                tracing::warn!(%error, "who renews a session could not be settled");
+                Outcome::TryAgain
+            }
+        };
+        (cookie.key, outcome)
     }
 
     async fn renew(&self, cookie: &SessionCookie) -> Outcome {
-        // Not what the request saw: that may have been renewed or ended since. Its refresh token would be spent then, and
-        // whoever shows a spent one may lose the session at the provider (RFC 9700 section 4.14.2).
-        let live = match self.sessions.find(cookie).await {
+        // Not what the request saw, nor what is in memory: it may have been renewed or ended since, here or by another
+        // replica. Its refresh token would be spent then, and whoever shows a spent one may lose the session at the provider
+        // (RFC 9700 section 4.14.2).
+        let live = match self.sessions.read(cookie).await {
             Ok(Some(live)) if live.session.renew_at <= self.clock.now() => live,
             Ok(_) => return Outcome::Settled,
             Err(error) => {

@@ -153,3 +153,96 @@ fn authservices_variables_count_where_there_is_no_file() {
     assert_eq!(code, Some(2));
     assert!(complaints.contains("there is no variable DEX_SECRET") && !complaints.contains("AUTHZ"), "{complaints}");
 }
+
+#[test]
+fn keys_are_made_and_added() {
+    let home = tempfile::tempdir().expect("a directory");
+    let dir = home.path().join("keys");
+    let dir = dir.to_string_lossy();
+    let (code, _, complaints) = countersign(&["keys", "init", "--dir", &dir], &[]);
+    assert_eq!((code, complaints.as_str()), (Some(0), ""));
+    assert_eq!(countersign(&["keys", "init", "--dir", &dir], &[]).0, Some(1), "it overwrites nothing");
+    let (code, out, _) = countersign(&["keys", "add", "--dir", &dir, "--after", "2h"], &[]);
+    assert!(code == Some(0) && out.contains("the further key") && out.contains("which signs from 20"), "{out}");
+    assert_eq!(std::fs::read_dir(home.path().join("keys")).expect("a directory").count(), 2);
+
+    let (code, first, _) = countersign(&["session-keys", "init"], &[]);
+    assert!(code == Some(0) && first.len() == 49 && first.starts_with("csk1_"), "{code:?}");
+    let (code, further, _) = countersign(&["session-keys", "add"], &[]);
+    assert!(code == Some(0) && further[48..].starts_with(" from 20") && further.ends_with("Z\n"), "{code:?}");
+    assert_eq!(countersign(&["session-keys", "add", "--after", "soon"], &[]).0, Some(2));
+}
+
+/// Each replica of a shared store needs the keys of all: without them it serves nothing, and says what to make. Nobody has
+/// to ask Redis for that.
+#[test]
+fn a_replica_without_the_shared_keys_refuses_to_start() {
+    let home = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| home.path().join(name).display().to_string();
+    let text = format!(
+        "{GOOD}listen: {{main: '127.0.0.1:0', admin: '127.0.0.1:0'}}\nsession: {{store: redis, redis: {{urls: \
+         [redis://127.0.0.1:9]}}, keys: {{dir: {}}}}}\ntoken: {{keys: {{dir: {}}}}}\n",
+        at("session-keys"),
+        at("keys")
+    );
+    let (_home, path) = file(&text);
+    let serve = || countersign(&["serve", "--config", &path.to_string_lossy()], &[("DEX_SECRET", "x")]);
+
+    let (code, _, complaints) = serve();
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains(&at("session-keys")), "{complaints}");
+    assert!(complaints.contains("countersign session-keys init") && complaints.contains("Secret"), "{complaints}");
+
+    let (_, key, _) = countersign(&["session-keys", "init"], &[]);
+    std::fs::create_dir(at("session-keys")).expect("a directory");
+    private(&at("session-keys/first"), &key);
+    let (code, _, complaints) = serve();
+    assert_eq!(code, Some(1));
+    assert!(complaints.contains("countersign keys init") && complaints.contains(&at("keys")), "{complaints}");
+}
+
+fn private(path: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).expect("a file");
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a mode");
+}
+
+const ADMIN: &str = "0123456789abcdef0123456789abcdef";
+
+#[test]
+fn sessions_need_a_running_gateway_and_the_admin_token() {
+    let (_home, path) = file(GOOD);
+    let config = path.to_string_lossy();
+    let secret = [("DEX_SECRET", "x")];
+    let (code, out, complaints) = countersign(&["sessions", "list", "--config", &config], &secret);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        complaints,
+        format!(
+            "countersign: {config} has no admin token, so that the gateway answers nobody: write `admin: {{token: {{file: \
+             …}}}}` (make one by `openssl rand -hex 32`), and start it again\n"
+        )
+    );
+    // Bound, so that nobody else has the port, and closed again: nobody is there.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").and_then(|port| port.local_addr()).expect("a port");
+    let (_home, path) = file(&format!("{GOOD}admin: {{token: {{env: ADMIN}}}}\nlisten: {{admin: '{address}'}}\n"));
+    let config = path.to_string_lossy();
+    let variables = [("DEX_SECRET", "x"), ("ADMIN", ADMIN)];
+    let (code, out, complaints) = countersign(&["sessions", "end", "--all", "--config", &config], &variables);
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert_eq!(
+        complaints,
+        format!(
+            "countersign: nobody can be asked at http://{address}/ (no connection): sessions are listed and ended by a \
+             running gateway, on its admin port; run this beside it (`kubectl exec`), or name the port by --address\n"
+        )
+    );
+}
+
+#[test]
+fn ending_sessions_takes_one_word_of_whose() {
+    for arguments in [&["sessions", "end"][..], &["sessions", "end", "--all", "--user", "ann"]] {
+        let (code, _, complaints) = countersign(arguments, &[]);
+        assert_eq!(code, Some(2), "{complaints}");
+    }
+}

@@ -1,5 +1,8 @@
-//! The embedded store with real processes: one that is killed in the middle of its work, one that comes second.
+//! The embedded store: what every store must do, and real processes, one that is killed in the middle of its work, one that comes second.
 //! The other process is this test binary itself, which runs the ignored test below.
+
+#[path = "support/store_conformance.rs"]
+mod store_conformance;
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -13,10 +16,21 @@ use countersign::entropy::SystemEntropy;
 use countersign::identity::{Groups, Identity, ProviderId, ProviderTokens, Subject, UserId};
 use countersign::seal::SessionKeys;
 use countersign::secret::SecretText;
-use countersign::session::{Embedded, NewSession, Sessions, StoreError};
+use countersign::session::{Embedded, NewSession, Sessions, Store, StoreError};
+use tempfile::TempDir;
 
 const DIRECTORY: &str = "COUNTERSIGN_TEST_DIRECTORY";
 const MARK: &str = "cookie: ";
+
+mod conforms {
+    crate::store_conformance::on_each_case!(std::future::ready(super::empty()));
+}
+
+fn empty() -> (Arc<dyn Store>, TempDir) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let store = Embedded::open(directory.path().join("sessions.redb")).expect("a new store");
+    (Arc::new(store), directory)
+}
 
 #[tokio::test]
 async fn no_session_whose_cookie_was_sent_is_lost_by_kill_9() {
@@ -101,6 +115,7 @@ fn open(directory: &Path) -> Result<Sessions, StoreError> {
         idle: Duration::from_hours(8),
         renew_every: Duration::from_mins(15),
         keys: Vec::new(),
+        redis: None,
     };
     Ok(Sessions::new(Arc::new(store), Arc::new(keys), Arc::new(SystemClock), Arc::new(SystemEntropy), &settings))
 }

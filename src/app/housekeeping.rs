@@ -1,6 +1,6 @@
 //! What goes on in the background: providers are found, the store and the keys are watched, and readiness is told.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -11,6 +11,7 @@ use crate::door::admin::{Part, Readiness};
 use crate::idp::{self, Provider};
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
+use crate::seal::KeyDirectory;
 use crate::session::Sessions;
 
 /// How often the store and the keys are looked at.
@@ -20,6 +21,9 @@ const WATCH_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct Housekeeping {
     sessions: Arc<Sessions>,
     keyring: Arc<Keyring>,
+    session_keys: Option<KeyDirectory>,
+    /// What was said last of the signing keys, and of the session keys: nobody needs to read it every few seconds.
+    complaints: Mutex<[String; 2]>,
     providers: Vec<Arc<Provider>>,
     sources: Option<Arc<Sources>>,
     metrics: Arc<Metrics>,
@@ -36,7 +40,13 @@ impl Housekeeping {
         metrics: Arc<Metrics>,
     ) -> Self {
         let ready = || ArcSwap::from_pointee(Part::Ready);
-        Self { sessions, keyring, providers, sources, metrics, store: ready(), keys: ready() }
+        let (session_keys, complaints) = (None, Mutex::default());
+        Self { sessions, keyring, session_keys, complaints, providers, sources, metrics, store: ready(), keys: ready() }
+    }
+
+    /// The same, and session keys that follow their directory.
+    pub(super) fn following(self, session_keys: Option<KeyDirectory>) -> Self {
+        Self { session_keys, ..self }
     }
 
     /// How many providers there are.
@@ -64,12 +74,13 @@ impl Housekeeping {
         let providers = self.providers.iter().map(|provider| (provider.id().clone(), found(provider))).collect();
         let sources = self.sources.iter().flat_map(|sources| sources.lacking());
         let sources = sources.map(|(id, lack)| (id.clone(), lack.map_or(Part::Ready, Part::Missing))).collect();
-        Readiness {
-            draining: false,
-            store: (**self.store.load()).clone(),
-            keys: (**self.keys.load()).clone(),
-            providers,
-            sources,
+        Readiness { draining: false, store: self.store(), keys: (**self.keys.load()).clone(), providers, sources }
+    }
+
+    fn store(&self) -> Part {
+        match ((**self.store.load()).clone(), self.sessions.grace_left()) {
+            (Part::Missing(reason), Some(left)) => Part::Grace(reason, left),
+            (seen, _) => seen,
         }
     }
 
@@ -82,9 +93,18 @@ impl Housekeeping {
             Err(error) => Part::Missing(error.to_string()),
         };
         self.store.store(Arc::new(store));
-        if let Err(error) = self.keyring.reload() {
-            // What was in force stays in force, so tokens are still minted and still verify.
-            tracing::error!(%error, "the signing keys cannot be read again; those read before go on");
+        self.metrics.store_grace(self.sessions.grace_left());
+        // What was in force stays in force: tokens are still minted and still verify, sessions still open.
+        let signing = self.keyring.reload().map_err(|error| error.to_string());
+        let session =
+            self.session_keys.as_ref().map_or(Ok(()), KeyDirectory::reload).map_err(|error| error.to_string());
+        let mut said = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        for (said, now) in said.iter_mut().zip([signing, session]) {
+            let now = now.err().unwrap_or_default();
+            if now != *said && !now.is_empty() {
+                tracing::error!(error = now, "keys cannot be read again; those read before go on");
+            }
+            *said = now;
         }
     }
 }

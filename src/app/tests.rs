@@ -25,6 +25,7 @@ use crate::session::faulty::Faulty;
 
 const PAGE: &str = "accept: text/html\r\n";
 const SAME_ORIGIN: &str = "sec-fetch-site: same-origin\r\n";
+const ADMIN: &str = "0123456789abcdef0123456789abcdef";
 const SIGN_OUT: &str = "/oauth2/sign_out";
 
 struct House {
@@ -32,6 +33,7 @@ struct House {
     sessions: Arc<Sessions>,
     metrics: Arc<Metrics>,
     address: SocketAddr,
+    admin: SocketAddr,
     // Held for as long as the house stands.
     _stop: oneshot::Sender<()>,
     _data: TempDir,
@@ -164,6 +166,45 @@ async fn a_stale_callback_knows_not_whether_somebody_is_signed_in() {
     assert!(page.body.contains("Sessions are out of reach"), "{}", page.body);
 }
 
+#[tokio::test]
+async fn sessions_whose_end_cannot_be_kept_are_not_said_to_be_over() {
+    let house = House::open().await;
+    let (here, there) = (cookie(&house.cookie().await), cookie(&house.cookie().await));
+    let token = format!("authorization: Bearer {ADMIN}\r\n");
+    house.store.set_broken(true);
+    let list = house.ask("GET", "/oauth2/sessions", &format!("{PAGE}{here}")).await;
+    assert!(list.status == 503 && list.body.contains("Sessions are out of reach"), "{}", list.body);
+    let page = house.post(house.address, "/oauth2/sessions", &format!("{SAME_ORIGIN}{here}"), "end_others=1").await;
+    assert_eq!((page.status, page.header("retry-after")), (503, "5"));
+    assert!(page.body.contains("Not every session was ended"), "{}", page.body);
+    for (method, target) in [
+        ("GET", "/sessions"),
+        ("GET", "/sessions?user=ann"),
+        ("DELETE", "/sessions?user=ann"),
+        ("DELETE", "/sessions?all=true"),
+        ("DELETE", "/sessions/x"),
+    ] {
+        let answer = house.ask_at(house.admin, method, target, &token, "").await;
+        let json: Value = serde_json::from_str(&answer.body).expect("JSON");
+        assert_eq!((answer.status, json["error"].as_str()), (503, Some("store_unavailable")), "{method} {target}");
+    }
+    let frame = "/oauth2/frontchannel_logout?iss=http%3A%2F%2F127.0.0.1%3A1&sid=x";
+    let answer = house.ask("GET", frame, "").await;
+    let json: Value = serde_json::from_str(&answer.body).expect("JSON");
+    assert_eq!((answer.status, json["error"].as_str()), (400, Some("temporarily_unavailable")));
+    assert!(
+        house.metrics.encode().contains(r#"countersign_provider_logouts_total{provider="corp",outcome="failed"} 1"#)
+    );
+
+    house.store.set_broken(false);
+    assert_eq!(house.ask("GET", "/check/x", &format!("{PAGE}{there}")).await.status, 200);
+    let ended = house.ask_at(house.admin, "DELETE", "/sessions?user=ann", &token, "").await;
+    assert_eq!((ended.status, &*ended.body), (200, r#"{"ended":2}"#));
+    for cookie in [here, there] {
+        assert_eq!(house.ask("GET", "/check/x", &format!("{PAGE}{cookie}")).await.status, 302);
+    }
+}
+
 impl House {
     #[expect(clippy::disallowed_methods, reason = "the gateway runs beside the test")]
     async fn open() -> Self {
@@ -172,23 +213,32 @@ impl House {
         let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
         let store = Faulty::over(Arc::new(embedded));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
-        let settings = settings::settings(data.path(), settings::NOBODY, "trusted_proxies: [127.0.0.1]\n");
+        let rest = format!("trusted_proxies: [127.0.0.1]\nadmin: {{token: '{ADMIN}'}}\n");
+        let settings = settings::settings(data.path(), settings::NOBODY, &rest);
         let metrics = Arc::new(Metrics::new());
         let opened =
             Box::pin(Gateway::open_on(store.clone(), settings, None, clock, Arc::new(SystemEntropy), metrics.clone()))
                 .await;
         let gateway = opened.unwrap();
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
+        let admin = gateway.admin_address();
         let (stop, stopped) = oneshot::channel();
         tokio::spawn(gateway.run(async {
             let _ = stopped.await;
         }));
-        Self { store, sessions, metrics, address, _stop: stop, _data: data }
+        Self { store, sessions, metrics, address, admin, _stop: stop, _data: data }
     }
 
     /// The cookie of a session that is in memory.
     async fn cookie(&self) -> String {
-        self.sessions.create(new_session()).await.unwrap().0
+        let value = self.sessions.create(new_session()).await.unwrap().0;
+        let cookie = self.sessions.prove(&value).unwrap();
+        // The gateway has only just begun: memory counts from when the store tells of changes.
+        while self.sessions.cached(cookie.key, UnixTime::from_secs(1_800_000_000)).is_none() {
+            self.sessions.find(&cookie).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        value
     }
 
     /// The cookie of a session that this gateway has not met yet: memory has lost it, as after a restart.
@@ -217,9 +267,20 @@ impl House {
     }
 
     async fn ask(&self, method: &str, target: &str, headers: &str) -> Answer {
-        let mut socket = TcpStream::connect(self.address).await.unwrap();
+        self.ask_at(self.address, method, target, headers, "").await
+    }
+
+    async fn post(&self, address: SocketAddr, target: &str, headers: &str, form: &str) -> Answer {
+        let headers = format!("content-type: application/x-www-form-urlencoded\r\n{headers}");
+        self.ask_at(address, "POST", target, &headers, form).await
+    }
+
+    async fn ask_at(&self, address: SocketAddr, method: &str, target: &str, headers: &str, body: &str) -> Answer {
+        let mut socket = TcpStream::connect(address).await.unwrap();
         let head = format!("{method} {target} HTTP/1.1\r\nhost: mesh.example.com\r\nconnection: close\r\n");
-        socket.write_all(format!("{head}{headers}content-length: 0\r\n\r\n").as_bytes()).await.unwrap();
+        let length = body.len();
+        let request = format!("{head}{headers}content-length: {length}\r\n\r\n{body}");
+        socket.write_all(request.as_bytes()).await.unwrap();
         let mut text = String::new();
         socket.read_to_string(&mut text).await.unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();

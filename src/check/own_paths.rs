@@ -37,12 +37,16 @@ impl OwnPaths {
     #[must_use]
     pub fn new(settings: &Settings) -> Self {
         let prefix = &settings.path_prefix;
-        let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
-        let names = names.iter().map(|name| format!("{prefix}/{name}"));
-        let callbacks = settings.providers.iter().map(|provider| format!("{prefix}/callback/{}", provider.id));
+        let names = ["start", "sign_out", "signed_out", "userinfo", "sessions", "unavailable"];
+        let of_providers = ["callback", "backchannel_logout", "frontchannel_logout"];
+        let each = settings
+            .providers
+            .iter()
+            .flat_map(|provider| of_providers.iter().map(move |name| format!("{prefix}/{name}/{}", provider.id)));
+        let names = names.iter().chain(&of_providers).map(|name| format!("{prefix}/{name}"));
         let elsewhere = settings.providers.iter().filter_map(ProviderSettings::redirect_path);
         Self {
-            browser: names.chain(callbacks).chain(elsewhere).collect(),
+            browser: names.chain(each).chain(elsewhere).collect(),
             keys: vec![Self::JWKS, Self::DISCOVERY],
             start: format!("{prefix}/start"),
             unavailable: format!("{prefix}/unavailable"),

@@ -1,24 +1,30 @@
 //! The configuration as the file spells it: typed, with every default, not yet judged. The comments here are the
 //! reference that `config schema` prints and `docs/configuration.md` lists.
 
+mod admin;
 mod bearer;
 mod doors;
 mod identity;
 mod provider;
+mod redis;
 mod rule;
 mod secret;
+mod session_keys;
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::redis::{Redis, RedisMode};
+pub(super) use admin::Admin;
 pub(super) use bearer::{Bearer, BearerKind, FrontProxy, FrontProxyKind, KubernetesVerify};
 pub(super) use doors::Doors;
 pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
 pub(super) use provider::{ClientAuth, Provider, ResponseMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
+pub(super) use session_keys::SessionKeys;
 
 /// The configuration of Countersign.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
@@ -36,6 +42,8 @@ pub(super) struct Raw {
     pub(super) listen: Listen,
     /// The doors that gateways ask at, on the main port. Shut those that nobody uses.
     pub(super) doors: Doors,
+    /// Who may look at sessions and end them, on the admin port.
+    pub(super) admin: Admin,
     /// The directory where keys and sessions of a single node are kept. Made at the first start.
     pub(super) data_dir: DataDir,
     /// The identity providers, at least one. Required.
@@ -64,8 +72,8 @@ pub(super) struct Raw {
     pub(super) cookie: Cookie,
     /// The paths that are ours.
     pub(super) paths: Paths,
-    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed.
-    /// Without any, that door is shut.
+    /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed, and
+    /// what they say in `X-Forwarded-For` is where a session was signed in from. Without any, that door is shut.
     pub(super) trusted_proxies: Vec<String>,
     /// The way out to the identity providers.
     pub(super) egress: Egress,
@@ -124,7 +132,7 @@ pub(super) struct Tls {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Session {
-    /// Where sessions are kept: `embedded`, a file in `data_dir` for one node.
+    /// Where sessions are kept: `embedded`, a file in `data_dir` for one node, or `redis`, for several.
     pub(super) store: Store,
     /// The longest life of a session, from sign-in on.
     pub(super) max_age: String,
@@ -132,9 +140,12 @@ pub(super) struct Session {
     pub(super) idle: String,
     /// How often the identity is read anew at the provider.
     pub(super) renew_every: String,
-    /// The session keys, newest first; `countersign session-keys init` prints one. Without any, one is made in
-    /// `data_dir`.
-    pub(super) keys: Vec<Secret>,
+    /// The session keys, newest first (`countersign session-keys init` prints one), or `{dir: …}`: a directory with a file
+    /// for each, which is read again and again. Without any, one is made in `data_dir`. Required with `redis`.
+    pub(super) keys: SessionKeys,
+    /// The Redis or Valkey that keeps the sessions of several replicas.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) redis: Option<Redis>,
 }
 
 impl Default for Session {
@@ -144,30 +155,20 @@ impl Default for Session {
             max_age: "24h".into(),
             idle: "8h".into(),
             renew_every: "15m".into(),
-            keys: vec![],
+            keys: SessionKeys::default(),
+            redis: None,
         }
     }
 }
 
 /// Where sessions are kept.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Store {
     /// One node, one file.
     Embedded,
-    /// Known, so that the refusal can say more than "unknown".
-    #[schemars(skip)]
+    /// Several replicas, one Redis or Valkey.
     Redis,
-}
-
-impl<'de> Deserialize<'de> for Store {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        match String::deserialize(deserializer)?.as_str() {
-            "embedded" => Ok(Self::Embedded),
-            "redis" => Ok(Self::Redis),
-            other => Err(serde::de::Error::unknown_variant(other, &["embedded"])),
-        }
-    }
 }
 
 /// RC tokens.

@@ -29,6 +29,8 @@ pub struct Settings {
     pub hosts: Vec<Url>,
     /// Where to listen.
     pub listen: Listen,
+    /// Who may do more than ask for health and metrics on the admin port.
+    pub admin: AdminSettings,
     /// Which doors of the check are open, at least one.
     pub doors: DoorSettings,
     /// Where keys and sessions of a single node are kept.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub bearer: BearerSettings,
     /// Sessions.
     pub session: SessionSettings,
+    /// A directory of session keys to follow, instead of those in [`SessionSettings::keys`].
+    pub session_keys_dir: Option<PathBuf>,
     /// RC tokens.
     pub token: TokenSettings,
     /// The identity headers that an allow sets, in order.
@@ -77,6 +81,13 @@ pub struct Listen {
     pub admin: SocketAddr,
     /// Certificate chain and key (PEM) of the main port; cleartext without.
     pub tls: Option<TlsFiles>,
+}
+
+/// Who may do more than ask for health and metrics on the admin port.
+#[derive(Clone, Debug, Default)]
+pub struct AdminSettings {
+    /// What they send as a bearer token; without one, nobody.
+    pub token: Option<SecretText>,
 }
 
 /// Which doors of the check are open.
@@ -215,6 +226,43 @@ pub struct SessionSettings {
     pub renew_every: Duration,
     /// The session keys, newest first; none: one is generated in `data_dir`.
     pub keys: Vec<SecretBytes<32>>,
+    /// Where they are kept; none: in a file in `data_dir`.
+    pub redis: Option<RedisSettings>,
+}
+
+/// A Redis or Valkey that keeps the sessions of several replicas.
+#[derive(Clone, Debug)]
+pub struct RedisSettings {
+    /// How its servers belong together.
+    pub mode: RedisMode,
+    /// The server, the sentinels, or some nodes of the cluster: `redis://host:port`, or `rediss://` for TLS; at least one.
+    pub urls: Vec<Url>,
+    /// The ACL user; none is `default`.
+    pub username: Option<String>,
+    /// Their password.
+    pub password: Option<SecretText>,
+    /// The authorities that vouch for the servers' certificates, in PEM; none: the system's.
+    pub ca: Option<Vec<u8>>,
+    /// How long sessions in memory go on while none of the servers can be asked; zero: not at all.
+    pub grace: Duration,
+}
+
+/// How the servers of a Redis belong together.
+#[derive(Clone, Debug)]
+pub enum RedisMode {
+    /// One server.
+    Standalone,
+    /// One primary at a time, whose address sentinels know.
+    Sentinel {
+        /// What they call it.
+        master: String,
+        /// The ACL user at the sentinels; none is `default`.
+        username: Option<String>,
+        /// Their password there.
+        password: Option<SecretText>,
+    },
+    /// Several primaries, each with a part of the sessions.
+    Cluster,
 }
 
 /// RC tokens.

@@ -2,14 +2,17 @@
 //! its place so that the rest can be judged too.
 
 mod address;
+mod admin;
 mod bearer;
 mod doors;
 mod header;
 mod identity;
 mod lifetime;
 mod provider;
+mod redis;
 mod rule;
 mod secret;
+mod session_keys;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -36,9 +39,12 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     let cookie = address::cookie(raw, public_url.as_ref(), &hosts, at, report);
     let (path_prefix, check_prefix) = address::paths(&raw.paths, &at.field("paths"), report);
     let listen = listen(&raw.listen, &at.field("listen"), report);
+    let admin = admin::settings(&raw.admin, &at.field("admin"), environment, report);
     let doors = doors::open(&raw.doors, raw.trusted_proxies.is_empty(), &at.field("doors"), report);
     let providers = provider::all(raw, &path_prefix, at, environment, report);
-    let session = lifetime::session(&raw.session, &at.field("session"), environment, report);
+    let redis = self::redis::settings(raw, at, environment, report);
+    let session = lifetime::session(&raw.session, redis, &at.field("session"), environment, report);
+    let session_keys_dir = session_keys::directory(&raw.session.keys, &at.field("session").field("keys"), report);
     let token = lifetime::token(raw, public_url.as_ref(), session.max_age, at, report);
     let headers = header::identity(&raw.headers, &token.header, &at.field("headers"), report);
     let rules = rule::all(raw, &token.header, &at.field("rules"), report);
@@ -59,11 +65,13 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         public_url: public_url?,
         hosts,
         listen,
+        admin,
         doors,
         data_dir: raw.data_dir.0.clone(),
         providers,
         bearer,
         session,
+        session_keys_dir,
         token,
         headers,
         withheld: Vec::new(),

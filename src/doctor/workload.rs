@@ -160,6 +160,10 @@ pub(super) fn has_sidecar(workload: &Object, manifests: &Manifests) -> bool {
 }
 
 pub(super) fn look(settings: &Settings, _: &Manifests, ours: &Ours<'_>, findings: &mut Vec<Finding>) {
+    // With a shared store and shared keys, which the configuration demands then, no pod keeps anything of its own.
+    if settings.session.redis.is_some() {
+        return;
+    }
     for workload in &ours.workloads {
         let replicas = workload.at("/spec/replicas").as_u64().unwrap_or(1);
         if replicas > 1 {
@@ -167,7 +171,7 @@ pub(super) fn look(settings: &Settings, _: &Manifests, ours: &Ours<'_>, findings
             findings.push(
                 Finding::fault("replicas-embedded-store", workload.place("spec.replicas"), what)
                     .because("Each replica knows its own sessions only: people are signed out at every other request.")
-                    .change("replicas: 1"),
+                    .change("replicas: 1, or session.store: redis, which they can share"),
             );
         }
         findings.extend(data_not_kept(settings, workload));

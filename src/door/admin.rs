@@ -1,8 +1,12 @@
 //! The admin port: is it alive, is it ready and what is missing, what has it counted. It decides nothing and finds
-//! nothing out by itself; who builds the house hands it the answers.
+//! nothing out by itself; who builds the house hands it the answers. Behind a token: which sessions are there, and their
+//! end.
+
+mod sessions;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -14,6 +18,8 @@ use serde_json::{Map, Value, json};
 
 use crate::identity::ProviderId;
 use crate::metrics::{self, Metrics};
+
+pub use sessions::SessionsDoor;
 
 /// What the admin door answers from.
 #[derive(Clone)]
@@ -44,6 +50,8 @@ pub struct Readiness {
 pub enum Part {
     /// It does its work.
     Ready,
+    /// It does not, for this reason, and what is in memory goes on without it for so long.
+    Grace(String, Duration),
     /// It does not, for this reason (nothing secret: the admin port asks nobody who they are).
     Missing(String),
 }
@@ -52,7 +60,8 @@ impl Readiness {
     /// Whether requests should be sent here.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.draining && self.store == Part::Ready && self.keys == Part::Ready
+        let store_will_do = matches!(self.store, Part::Ready | Part::Grace(..));
+        !self.draining && store_will_do && self.keys == Part::Ready
     }
 }
 
@@ -102,6 +111,7 @@ async fn counted(State(state): State<AdminState>) -> Response {
 fn describe(part: &Part) -> Value {
     match part {
         Part::Ready => "ready".into(),
+        Part::Grace(reason, left) => format!("grace for {}s: {reason}", left.as_secs()).into(),
         Part::Missing(reason) => format!("missing: {reason}").into(),
     }
 }

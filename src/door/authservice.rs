@@ -57,7 +57,7 @@ impl AuthserviceDoor {
     #[must_use]
     pub fn new(settings: &Settings, contract: &AuthserviceContract) -> Self {
         let prefix = &settings.path_prefix;
-        let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "unavailable"];
+        let names = ["start", "callback", "sign_out", "signed_out", "userinfo", "sessions", "unavailable"];
         let pages = names.iter().map(|name| format!("{prefix}/{name}"));
         let own = pages.chain(callbacks(settings)).chain([contract.logout.clone()]).collect();
         let identity = settings.headers.iter().map(|(name, _)| name.clone()).collect();

@@ -1,12 +1,16 @@
-//! The browser door: sign-in, callback, sign-out, and who is signed in.
+//! The browser door: sign-in, callback, sign-out, who is signed in and where, and what providers say of that.
 
+mod logout;
+mod sessions;
+
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{Extension, Path, Query, RawForm, RawQuery, State};
+use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, Path, Query, RawForm, RawQuery, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::header::{ACCEPT, CACHE_CONTROL, HOST, LOCATION, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, Request, StatusCode, Uri};
@@ -22,7 +26,7 @@ use crate::config::{ProviderSettings, Settings};
 use crate::entropy::Entropy;
 use crate::identity::{GroupName, ProviderId, UserId};
 use crate::idp::IdpError;
-use crate::login::{Login, LoginError, Onward, SignedOut, StartQuery, Started};
+use crate::login::{CrossSite, Login, LoginError, Onward, SignedOut, StartQuery, Started};
 use crate::metrics::{LoginOutcome, Metrics};
 use crate::request_ids::RequestIds;
 use crate::session::{Live, StoreError};
@@ -86,6 +90,7 @@ impl BrowserDoor {
     pub fn router(self) -> Router {
         let path = |name: &str| format!("{}/{name}", self.prefix);
         let callback = if self.form_post { get(callback).post(callback_by_form) } else { get(callback) };
+        let by_token = post(logout::by_token).layer(DefaultBodyLimit::max(logout::MOST_BYTES));
         let elsewhere = self.callbacks.iter().fold(Router::new(), |router, path| router.route(path, callback.clone()));
         let router = elsewhere
             .route(&path("start"), get(start))
@@ -94,6 +99,11 @@ impl BrowserDoor {
             .route(&path("sign_out"), get(ask_to_sign_out).post(sign_out))
             .route(&path("signed_out"), get(signed_out))
             .route(&path("userinfo"), get(userinfo))
+            .route(&path("sessions"), get(sessions::show).post(sessions::end))
+            .route(&path("backchannel_logout"), by_token.clone())
+            .route(&path("backchannel_logout/{provider}"), by_token)
+            .route(&path("frontchannel_logout"), get(logout::by_frame))
+            .route(&path("frontchannel_logout/{provider}"), get(logout::by_frame))
             .route(&path("unavailable"), get(unavailable));
         let door = Arc::new(self);
         router.layer(axum::middleware::from_fn_with_state(Arc::clone(&door), name_request)).with_state(door)
@@ -120,6 +130,12 @@ impl BrowserDoor {
         }
         let retry = if let LoginError::NotAdmitted { as_somebody_else, .. } = error { as_somebody_else } else { retry };
         self.problem(&Problem::from(error), ids, Some(retry))
+    }
+
+    fn require_same_origin(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), CrossSite> {
+        let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+        let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
+        self.login.require_same_origin(host, headers)
     }
 
     fn start_path(&self) -> String {
@@ -165,11 +181,13 @@ async fn callback(
     State(door): Door,
     Extension(ids): Ids,
     provider: Option<Path<String>>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
+    let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
     let provider = provider.as_ref().map(|Path(provider)| &**provider);
-    match door.login.callback(provider, &headers, query.as_deref().unwrap_or_default()).await {
+    match door.login.callback(provider, &headers, query.as_deref().unwrap_or_default(), peer).await {
         Ok(arrived) => {
             if let Some(provider) = &arrived.signed_in_at {
                 door.metrics.login(provider, LoginOutcome::SignedIn);
@@ -190,19 +208,18 @@ async fn callback_by_form(uri: Uri, RawForm(form): RawForm) -> Response {
 
 async fn ask_to_sign_out(State(door): Door, Extension(ids): Ids, headers: HeaderMap, uri: Uri) -> Response {
     let action = uri.path();
+    let sessions = format!("{}/sessions", door.prefix);
     match door.login.session(&headers).await {
         Ok(live) => {
             let user = live.as_ref().map(|live| live.session.identity.user.as_str());
-            door.page(StatusCode::OK, Page::SignOutQuestion { action, user, rd: None })
+            door.page(StatusCode::OK, Page::SignOutQuestion { action, user, rd: None, sessions: &sessions })
         }
         Err(error) => door.store_problem(&error, &ids, action),
     }
 }
 
 async fn sign_out(State(door): Door, Extension(ids): Ids, uri: Uri, headers: HeaderMap) -> Response {
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or_else(|| uri.authority().map(http::uri::Authority::as_str)).unwrap_or_default();
-    if let Err(error) = door.login.require_same_origin(host, &headers) {
+    if let Err(error) = door.require_same_origin(&uri, &headers) {
         return door.problem(&Problem::from(&error), &ids, Some(uri.path()));
     }
     match door.login.sign_out(&headers).await {

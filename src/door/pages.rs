@@ -6,6 +6,7 @@ mod templates;
 mod tests;
 
 use std::fmt;
+use std::net::IpAddr;
 
 use axum::body::Body;
 use axum::response::Response;
@@ -18,6 +19,7 @@ use http::{HeaderValue, StatusCode};
 use minijinja::{Value, context};
 use url::Url;
 
+use crate::clock::UnixTime;
 use crate::config::PageSettings;
 use crate::entropy::{Entropy, random};
 
@@ -62,6 +64,25 @@ pub enum Page<'a> {
         user: Option<&'a str>,
         /// Where to go afterwards.
         rd: Option<&'a str>,
+        /// Where the other sessions are.
+        sessions: &'a str,
+    },
+    /// Where somebody is signed in.
+    Sessions {
+        /// Where the forms are posted to.
+        action: &'a str,
+        /// Who it is.
+        user: &'a str,
+        /// The session of this browser.
+        this: OwnSession<'a>,
+        /// The others.
+        others: &'a [OwnSession<'a>],
+        /// How many there are besides.
+        more: usize,
+        /// Where the sign-out question is.
+        sign_out_href: &'a str,
+        /// Where to go back to.
+        home: &'a str,
     },
     /// Somebody is signed in, and may not.
     Forbidden {
@@ -100,6 +121,19 @@ pub struct Choice<'a> {
     pub name: &'a str,
     /// Where its login starts.
     pub href: &'a str,
+}
+
+/// One session of the reader's.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnSession<'a> {
+    /// Its pseudonym.
+    pub sid: &'a str,
+    /// What it was signed in with, if that is known.
+    pub device: Option<&'a str>,
+    /// From where, if that is known.
+    pub address: Option<IpAddr>,
+    /// When.
+    pub signed_in_at: UnixTime,
 }
 
 /// Who can mend an error.
@@ -203,6 +237,7 @@ impl Page<'_> {
             Page::SignIn { .. } => "sign_in.html",
             Page::SignedOut { .. } => "signed_out.html",
             Page::SignOutQuestion { .. } => "sign_out.html",
+            Page::Sessions { .. } => "sessions.html",
             Page::Forbidden { .. } => "forbidden.html",
             Page::Error { .. } => "error.html",
         }
@@ -223,7 +258,16 @@ impl Page<'_> {
             }
             Page::FramedSignIn { href } | Page::SignIn { href } => context! { href => link(href) },
             Page::SignedOut { home } => context! { home => link(home) },
-            Page::SignOutQuestion { action, user, rd } => context! { action => link(action), user, rd, home => "/" },
+            Page::SignOutQuestion { action, user, rd, sessions } => {
+                context! { action => link(action), user, rd, sessions => link(sessions), home => "/" }
+            }
+            Page::Sessions { action, user, this, others, more, sign_out_href, home } => {
+                let sessions: Vec<Value> = std::iter::once(this.variables(true))
+                    .chain(others.iter().map(|other| other.variables(false)))
+                    .collect();
+                let (action, sign_out, home) = (link(action), link(sign_out_href), link(home));
+                context! { action, user, sessions, others => others.len(), more, sign_out, home }
+            }
             Page::Forbidden { user, reason, sign_out_href, request_id } => {
                 context! { user, reason, sign_out_href => link(sign_out_href), request_id }
             }
@@ -232,6 +276,21 @@ impl Page<'_> {
             }
         }
     }
+}
+
+impl OwnSession<'_> {
+    fn variables(&self, here: bool) -> Value {
+        let address = self.address.map(|address| address.to_string());
+        let (since, since_iso) = written_out(self.signed_in_at);
+        context! { sid => self.sid, here, device => self.device, address, since, since_iso }
+    }
+}
+
+/// A time to the minute, for people and for machines.
+fn written_out(time: UnixTime) -> (String, String) {
+    let machines = time.to_rfc3339();
+    let people = machines.get(..16).map(|minute| format!("{} UTC", minute.replace('T', " ")));
+    (people.unwrap_or_default(), machines)
 }
 
 impl AtFault {
@@ -256,13 +315,38 @@ const SAMPLES: &[Page<'static>] = &[
     Page::FramedSignIn { href: "/oauth2/start" },
     Page::SignIn { href: "/oauth2/start?rd=%2F" },
     Page::SignedOut { home: "/" },
-    Page::SignOutQuestion { action: "/oauth2/sign_out", user: Some("ann"), rd: Some("/") },
-    Page::SignOutQuestion { action: "/oauth2/sign_out", user: None, rd: None },
+    Page::SignOutQuestion { action: "/oauth2/sign_out", user: Some("ann"), rd: Some("/"), sessions: "/" },
+    Page::SignOutQuestion { action: "/oauth2/sign_out", user: None, rd: None, sessions: "/" },
+    Page::Sessions {
+        action: "/oauth2/sessions",
+        user: "ann",
+        this: SAMPLE_SESSION,
+        others: &[SAMPLE_SESSION, OwnSession { device: None, address: None, ..SAMPLE_SESSION }],
+        more: 1,
+        sign_out_href: "/oauth2/sign_out",
+        home: "/",
+    },
+    Page::Sessions {
+        action: "/oauth2/sessions",
+        user: "ann",
+        this: SAMPLE_SESSION,
+        others: &[],
+        more: 0,
+        sign_out_href: "/oauth2/sign_out",
+        home: "/",
+    },
     Page::Forbidden { user: "ann", reason: "…", sign_out_href: "/oauth2/sign_out", request_id: "1" },
     sample_error(AtFault::Browser, Some("/")),
     sample_error(AtFault::IdentityProvider, None),
     sample_error(AtFault::Operator, None),
 ];
+
+const SAMPLE_SESSION: OwnSession<'static> = OwnSession {
+    sid: "1",
+    device: Some("Firefox on Linux"),
+    address: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+    signed_in_at: UnixTime::from_secs(0),
+};
 
 const fn sample_error(who: AtFault, retry: Option<&'static str>) -> Page<'static> {
     Page::Error { title: "…", what: "…", who, hint: "…", request_id: "1", retry, retry_label: "…" }

@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::pages::{AtFault, Page, Pages};
 use crate::check::{CheckError, Refusal};
 use crate::idp::IdpError;
-use crate::login::{CrossSite, LoginError};
-use crate::metrics::LoginOutcome;
+use crate::login::{CrossSite, LoginError, LogoutRefused};
+use crate::metrics::{LoginOutcome, LogoutOutcome};
 use crate::session::StoreError;
 
 /// How long to wait before trying again what could not be done, in seconds.
@@ -64,6 +64,37 @@ impl Problem {
             who: AtFault::Operator,
             hint: "Try again in a moment. On a shared computer, stay until it says that you are signed out.",
             passing: true,
+        }
+    }
+
+    /// Sessions whose end the store did not confirm.
+    #[must_use]
+    pub fn not_ended() -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "not_ended",
+            title: "Not every session was ended",
+            what:
+                "The gateway cannot reach the place where it keeps sessions, so some of those that you wanted to end \
+                   may go on."
+                    .into(),
+            who: AtFault::Operator,
+            hint: "Try again in a moment, and look whether they are gone.",
+            passing: true,
+        }
+    }
+
+    /// A form that does not say, or not in one way, what is to be done.
+    #[must_use]
+    pub fn unclear_form() -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code: "unclear_form",
+            title: "Nothing was done",
+            what: "The form does not say what is to be done.".into(),
+            who: AtFault::Browser,
+            hint: "Open the page again, and use its buttons.",
+            passing: false,
         }
     }
 
@@ -397,6 +428,48 @@ impl From<&IdpError> for Problem {
                 "Tell whoever runs this site what stands above: a claim or a setting is missing.",
             ),
         }
+    }
+}
+
+/// What an operator is told who was not given what they asked for.
+#[must_use]
+pub fn admin_problem(status: StatusCode, code: &str, message: &str) -> Response {
+    let body = serde_json::json!({"error": code, "message": message}).to_string();
+    let mut response = (status, [(CONTENT_TYPE, "application/json")], body).into_response();
+    if status == StatusCode::UNAUTHORIZED {
+        response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    response
+}
+
+/// What a provider is told whose logout was not done (OIDC Back-Channel Logout section 2.8: 400, whatever the reason).
+#[must_use]
+pub fn refused_logout(error: &LogoutRefused) -> Response {
+    let (code, description) = match error {
+        LogoutRefused::UnknownProvider
+        | LogoutRefused::Malformed(_)
+        | LogoutRefused::WrongIssuer(_)
+        | LogoutRefused::Replayed(_)
+        | LogoutRefused::Token(IdpError::Misbehaved { .. }) => ("invalid_request", error.to_string()),
+        // What was called, and how that failed, is for the log.
+        LogoutRefused::Token(_) => ("temporarily_unavailable", "the token cannot be judged at the moment".to_owned()),
+        LogoutRefused::Store(_) => ("temporarily_unavailable", "sessions are out of reach; they may go on".to_owned()),
+    };
+    let body = serde_json::json!({"error": code, "error_description": description}).to_string();
+    let fixed = [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store")];
+    (StatusCode::BAD_REQUEST, fixed, body).into_response()
+}
+
+/// How a provider's logout that was not done is counted.
+#[must_use]
+pub const fn logout_outcome_of(error: &LogoutRefused) -> LogoutOutcome {
+    match error {
+        LogoutRefused::Token(IdpError::Misbehaved { .. })
+        | LogoutRefused::UnknownProvider
+        | LogoutRefused::Malformed(_)
+        | LogoutRefused::Replayed(_)
+        | LogoutRefused::WrongIssuer(_) => LogoutOutcome::Refused,
+        LogoutRefused::Token(_) | LogoutRefused::Store(_) => LogoutOutcome::Failed,
     }
 }
 

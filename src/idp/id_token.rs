@@ -12,9 +12,9 @@ use crate::identity::Identity;
 use crate::secret::SecretText;
 
 /// How far the provider's clock and ours may be apart.
-const LEEWAY: Duration = Duration::from_mins(1);
+pub(super) const LEEWAY: Duration = Duration::from_mins(1);
 /// How old a token that was just asked for may be.
-const OLDEST: Duration = Duration::from_mins(10);
+pub(super) const OLDEST: Duration = Duration::from_mins(10);
 /// The last second of the year 9999: a later one is no time but an attempt.
 const LAST_SECOND: u64 = 253_402_300_799;
 
@@ -87,7 +87,7 @@ fn fractional(value: &Value) -> Option<u64> {
     value.as_f64().filter(|seconds| (0.0..1e12).contains(seconds)).map(|seconds| seconds as u64)
 }
 
-fn check_issuer(claims: &Map<String, Value>, issuer: &str) -> Result<(), String> {
+pub(super) fn check_issuer(claims: &Map<String, Value>, issuer: &str) -> Result<(), String> {
     match text(claims, "iss")? {
         Some(found) if found == issuer => Ok(()),
         Some(found) => Err(format!("its `iss` is `{}`, not `{issuer}`", quotable(found))),
@@ -96,7 +96,7 @@ fn check_issuer(claims: &Map<String, Value>, issuer: &str) -> Result<(), String>
 }
 
 /// Only us: a second audience could show the token here as its user, and none is trusted with that.
-fn check_audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), String> {
+pub(super) fn check_audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), String> {
     let audiences: Vec<&str> = match claims.get("aud") {
         Some(Value::String(one)) => vec![one],
         Some(Value::Array(many)) => {
@@ -119,7 +119,7 @@ fn check_audience(claims: &Map<String, Value>, client_id: &str) -> Result<(), St
     }
 }
 
-fn check_times(claims: &Map<String, Value>, now: UnixTime) -> Result<(), String> {
+pub(super) fn check_times(claims: &Map<String, Value>, now: UnixTime) -> Result<(), String> {
     let ends = time(claims, "exp")?.ok_or("it has no `exp`")?;
     if ends.plus(LEEWAY) <= now {
         return Err(format!("it ended {} seconds ago (`exp`): do the clocks agree?", now.since(ends).as_secs()));
@@ -145,7 +145,7 @@ fn check_sign_in_time(claims: &Map<String, Value>, known: &Identity) -> Result<(
     }
 }
 
-fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, String> {
+pub(super) fn text<'c>(claims: &'c Map<String, Value>, name: &str) -> Result<Option<&'c str>, String> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

@@ -1,6 +1,6 @@
 //! A directory with a file for each key: made by `keys init`, generated in `data_dir`, or mounted from a Secret.
 
-use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +18,8 @@ use crate::secret::SecretText;
 pub struct Directory {
     path: PathBuf,
     entropy: Arc<dyn Entropy>,
+    /// Whether somebody else puts the keys there.
+    is_mounted: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -50,11 +52,22 @@ pub fn init_directory(path: &Path, now: UnixTime, entropy: Arc<dyn Entropy>) -> 
     Ok(key.kid().to_owned())
 }
 
+/// Adds a key to a directory, which is made if it is not there: one that signs from `sign_from` on; the key's id. Until
+/// then it is published, so that verifiers know it.
+///
+/// # Errors
+/// If the directory cannot be written.
+pub fn add_to_directory(path: &Path, sign_from: UnixTime, entropy: Arc<dyn Entropy>) -> Result<String, KeyringError> {
+    let key = Arc::new(SigningKey::generate()?);
+    Directory::create(path, entropy)?.add(&ScheduledKey { key: Arc::clone(&key), sign_from, retire_at: None })?;
+    Ok(key.kid().to_owned())
+}
+
 impl Directory {
-    /// The keys in `path`, which must be there.
+    /// The keys in `path`, which somebody else puts there: at least one.
     #[must_use]
     pub fn at(path: PathBuf, entropy: Arc<dyn Entropy>) -> Self {
-        Self { path, entropy }
+        Self { path, entropy, is_mounted: true }
     }
 
     /// The keys in `path`, which is made if it is not there.
@@ -63,19 +76,20 @@ impl Directory {
     /// If it cannot be made.
     pub fn create(path: &Path, entropy: Arc<dyn Entropy>) -> Result<Self, KeyringError> {
         private_file::create_directory(path).map_err(|error| file_error(path, &error))?;
-        Ok(Self::at(path.to_owned(), entropy))
+        Ok(Self { path: path.to_owned(), entropy, is_mounted: false })
     }
 }
 
 impl KeyStore for Directory {
     fn load(&self) -> Result<Vec<ScheduledKey>, KeyringError> {
-        let mut keys = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(|error| file_error(&self.path, &error))? {
-            let path = entry.map_err(|error| file_error(&self.path, &error))?.path();
-            let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-            if !hidden && path.extension().is_some_and(|extension| extension == "json") {
-                keys.push(read(&path)?);
-            }
+        let files = match private_file::list(&self.path) {
+            Err(error) if self.is_mounted && error.kind() == ErrorKind::NotFound => Vec::new(),
+            listed => listed.map_err(|error| file_error(&self.path, &error))?,
+        };
+        let files = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "json"));
+        let keys = files.map(|path| read(path)).collect::<Result<Vec<_>, _>>()?;
+        if self.is_mounted && keys.is_empty() {
+            return Err(KeyringError::NoKeys { path: self.path.display().to_string() });
         }
         Ok(keys)
     }
@@ -109,6 +123,7 @@ fn file_error(path: &Path, reason: &impl ToString) -> KeyringError {
 mod tests {
     use super::*;
     use crate::entropy::SystemEntropy;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
@@ -142,5 +157,24 @@ mod tests {
         .unwrap();
         let error = Directory::at(home.path().to_owned(), Arc::new(SystemEntropy)).load().unwrap_err().to_string();
         assert!(error.contains("a.json") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_mounted_directory_without_keys_says_what_to_make() {
+        let home = tempfile::tempdir().unwrap();
+        for path in [home.path().to_owned(), home.path().join("nowhere")] {
+            let error = Directory::at(path.clone(), Arc::new(SystemEntropy)).load().unwrap_err().to_string();
+            assert!(error.contains(&*path.to_string_lossy()) && error.contains("countersign keys init"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_further_key_is_added_with_its_time() {
+        let home = tempfile::tempdir().unwrap();
+        init_directory(home.path(), UnixTime::from_secs(5), Arc::new(SystemEntropy)).unwrap();
+        let kid = add_to_directory(home.path(), UnixTime::from_secs(9), Arc::new(SystemEntropy)).unwrap();
+        let keys = Directory::at(home.path().to_owned(), Arc::new(SystemEntropy)).load().unwrap();
+        let added = keys.iter().find(|key| key.key.kid() == kid).unwrap();
+        assert_eq!((keys.len(), added.sign_from, added.retire_at), (2, UnixTime::from_secs(9), None));
     }
 }

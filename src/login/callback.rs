@@ -1,9 +1,12 @@
 //! `/oauth2/callback`: the provider sends the browser back, and a session begins.
 
+use std::net::IpAddr;
+
 use cookie::time::Duration as CookieDuration;
 use http::HeaderMap;
 
 use super::flow::{self, Flow};
+use super::whence::whence;
 use super::{Login, LoginError, Onward};
 use crate::audit;
 use crate::identity::ProviderId;
@@ -36,7 +39,8 @@ struct Answer {
 }
 
 impl Login {
-    /// Finishes a login. `provider` is the one that the path names, where it names one; `query` is the answer as sent.
+    /// Finishes a login. `provider` is the one that the path names, where it names one; `query` is the answer as sent;
+    /// `peer` is at the other end of the connection.
     ///
     /// # Errors
     /// If the answer is broken or belongs to no flow of this browser, if the provider said no or delivers no identity,
@@ -46,6 +50,7 @@ impl Login {
         provider: Option<&str>,
         headers: &HeaderMap,
         query: &str,
+        peer: Option<IpAddr>,
     ) -> Result<Arrived, LoginError> {
         let answer = Answer::parse(query)?;
         let state = answer.state.as_deref().ok_or(LoginError::BrowserSent("it has no state"))?;
@@ -64,7 +69,7 @@ impl Login {
             return self.stale(headers, "it was finished before").await;
         }
         let signed_in = self.exchange(&flow, answer).await?;
-        self.welcome(&flow, headers, signed_in).await
+        self.welcome(&flow, headers, peer, signed_in).await
     }
 
     async fn exchange(&self, flow: &Flow, answer: Answer) -> Result<SignedIn, LoginError> {
@@ -93,7 +98,13 @@ impl Login {
         Ok(signed_in)
     }
 
-    async fn welcome(&self, flow: &Flow, headers: &HeaderMap, signed_in: SignedIn) -> Result<Arrived, LoginError> {
+    async fn welcome(
+        &self,
+        flow: &Flow,
+        headers: &HeaderMap,
+        peer: Option<IpAddr>,
+        signed_in: SignedIn,
+    ) -> Result<Arrived, LoginError> {
         self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
         // A new sign-in never takes an old session over, nor leaves it behind: whoever knows the old cookie is out.
         if let Some(old) = self.signed_in(headers).await? {
@@ -102,7 +113,9 @@ impl Login {
         }
         let renew_at = renew_at(&signed_in, self.clock.now(), self.renew_every);
         let SignedIn { identity, tokens, provider_sid, .. } = signed_in;
-        let (value, live) = self.sessions.create(NewSession { identity, tokens, provider_sid, renew_at }).await?;
+        let new = NewSession { identity, tokens, provider_sid, renew_at };
+        let whence = whence(headers, peer, &self.trusted_proxies);
+        let (value, live) = self.sessions.create_from(new, whence).await?;
         audit::sign_in(&live.session.identity, &live.session.sid);
         let lifetime = CookieDuration::seconds(self.max_age.as_secs().cast_signed());
         let mut cookies = vec![

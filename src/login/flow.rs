@@ -169,3 +169,6 @@ fn open(name: &str, value: &str, keys: &SessionKeys) -> Option<Flow> {
     let json = keys.open(Purpose::Flow, name.as_bytes(), &sealed).ok()?;
     serde_json::from_slice(&json).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -140,6 +140,32 @@ labels! {
 }
 
 labels! {
+    /// By whom a session was ended, if not in its own browser.
+    RevocationCause {
+        /// The provider, by a logout token.
+        BackChannel = "back_channel",
+        /// The provider, by a frame in the browser.
+        FrontChannel = "front_channel",
+        /// Its holder, from another session.
+        Holder = "holder",
+        /// An operator, on the admin port.
+        Admin = "admin",
+    }
+}
+
+labels! {
+    /// What became of a logout that a provider, or somebody in its name, asked for.
+    LogoutOutcome {
+        /// It was done.
+        Done = "done",
+        /// It was not believed.
+        Refused = "refused",
+        /// It was believed, or could not be judged, and was not done: the keys or the store are away.
+        Failed = "failed",
+    }
+}
+
+labels! {
     /// What was asked of an identity provider, or of another source of identities.
     IdpOperation {
         /// The discovery document.
@@ -190,6 +216,14 @@ labels! {
         Touch = "touch",
         /// The end of a session.
         Remove = "remove",
+        /// The sessions of somebody.
+        Tagged = "tagged",
+        /// Some of all sessions, one page after the other.
+        Page = "page",
+        /// The right to renew a session.
+        Lease = "lease",
+        /// That right, given back.
+        Release = "release",
         /// To mark a login flow as used.
         Burn = "burn",
         /// To forget what is over.
@@ -225,6 +259,8 @@ mod tests {
         listed("`verdict`", CheckVerdict::ALL.iter().map(|word| word.as_str()).collect());
         listed("`reason`", CheckReason::ALL.iter().map(|word| word.as_str()).collect());
         listed("`outcome` of logins", LoginOutcome::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`cause`", RevocationCause::ALL.iter().map(|word| word.as_str()).collect());
+        listed("`outcome` of provider logouts", LogoutOutcome::ALL.iter().map(|word| word.as_str()).collect());
         listed("`operation` of provider requests", IdpOperation::ALL.iter().map(|word| word.as_str()).collect());
         listed("`outcome` of provider requests", IdpOutcome::ALL.iter().map(|word| word.as_str()).collect());
         listed("`operation` of store requests", StoreOperation::ALL.iter().map(|word| word.as_str()).collect());

@@ -16,8 +16,8 @@ use crate::idp::lying_idp::{LyingIdp, TOKEN, registration};
 use crate::idp::{AuthorizationRequest, Outbound};
 use crate::seal::SessionKeys;
 use crate::secret::{SecretBytes, SecretText};
-use crate::session::Embedded;
 use crate::session::faulty::Faulty;
+use crate::session::{Embedded, Told};
 
 /// RFC 7636, appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -106,6 +106,7 @@ impl Rig {
         let keys = Arc::new(SessionKeys::new(vec![SecretBytes::new([7; 32])]).unwrap());
         let settings = session_settings();
         let sessions = Arc::new(Sessions::new(store.clone(), keys, clock.clone(), Arc::new(SystemEntropy), &settings));
+        sessions.tracked();
         let renew_at = renew_at(&signed_in, clock.now(), settings.renew_every);
         let SignedIn { identity, tokens, provider_sid, .. } = signed_in;
         let (value, _) = sessions.create(NewSession { identity, tokens, provider_sid, renew_at }).await.unwrap();

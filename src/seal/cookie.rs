@@ -94,7 +94,8 @@ impl SessionKeys {
     /// The cookie's value: `1.{key id}.{secret}.{mac}`, made with the newest key.
     #[must_use]
     pub fn cookie_value(&self, secret: &CookieSecret) -> String {
-        let key = self.newest();
+        let ring = self.ring();
+        let key = ring.newest();
         let mut value = String::with_capacity(LENGTH);
         value.push('1');
         for part in [&key.id[..], secret.0.expose(), &mac(key, secret.0.expose())[..]] {
@@ -116,7 +117,8 @@ impl SessionKeys {
         let id: KeyId = decode(id)?;
         let secret = SecretBytes::new(decode::<32>(secret)?);
         let sent: [u8; MAC_BYTES] = decode(sent)?;
-        let key = self.find(id).ok_or(BadCookie::UnknownKey)?;
+        let ring = self.ring();
+        let key = ring.find(id).ok_or(BadCookie::UnknownKey)?;
         verify_slices_are_equal(&mac(key, secret.expose()), &sent).map_err(|_| BadCookie::Forged)?;
         Ok(CookieSecret(secret))
     }
@@ -178,7 +180,7 @@ mod tests {
     fn a_mac_under_another_key_of_that_name_is_forged() {
         let ring = keys(&[1]);
         let mut value = keys(&[2]).cookie_value(&secret());
-        value.replace_range(2..8, &URL_SAFE_NO_PAD.encode(ring.newest().id));
+        value.replace_range(2..8, &URL_SAFE_NO_PAD.encode(ring.ring().newest().id));
         assert_eq!(ring.open_cookie(&value).err(), Some(BadCookie::Forged));
     }
 

@@ -5,7 +5,7 @@ use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::keys::{KeyId, Purpose, SessionKeys};
+use super::keys::{KeyId, KeyName, Purpose, SessionKeys};
 
 /// Why an envelope does not open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -28,7 +28,8 @@ impl SessionKeys {
     /// Seals with the newest key. `context` says where the envelope belongs; it must be the same to open it.
     #[must_use]
     pub fn seal(&self, purpose: Purpose, context: &[u8], plaintext: &[u8]) -> Vec<u8> {
-        let key = self.newest();
+        let ring = self.ring();
+        let key = ring.newest();
         let mut header = [VERSION; HEADER];
         header[1..].copy_from_slice(&key.id);
         seal_under(key.of(purpose), &header, &[purpose.label(), context], plaintext)
@@ -44,8 +45,34 @@ impl SessionKeys {
         if version != VERSION {
             return Err(BadEnvelope::Malformed);
         }
-        let key = self.find(id).ok_or(BadEnvelope::UnknownKey)?;
+        let ring = self.ring();
+        let key = ring.find(id).ok_or(BadEnvelope::UnknownKey)?;
         open_under(key.of(purpose), header, &[purpose.label(), context], sealed)
+    }
+
+    /// The envelope made anew with the newest key, if it was made with an older one; what is in it stays as it is.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn reseal(&self, purpose: Purpose, context: &[u8], envelope: &[u8]) -> Result<Option<Vec<u8>>, BadEnvelope> {
+        if !Self::maker(envelope).is_some_and(|maker| self.is_outdated(maker)) {
+            return Ok(None);
+        }
+        let plaintext = self.open(purpose, context, envelope)?;
+        Ok(Some(self.seal(purpose, context, &plaintext)))
+    }
+
+    /// The name of the key that made the envelope, as its header has it.
+    #[must_use]
+    pub fn maker(envelope: &[u8]) -> Option<KeyName> {
+        let [_, id @ ..] = *envelope.first_chunk::<HEADER>()?;
+        Some(KeyName(id))
+    }
+
+    /// Whether another key than that one makes envelopes now.
+    #[must_use]
+    pub fn is_outdated(&self, maker: KeyName) -> bool {
+        self.ring().newest().id != maker.0
     }
 }
 
@@ -110,6 +137,18 @@ mod tests {
             assert_eq!(keys(ring).open(Purpose::Row, b"here", &sealed).expect("opens").as_slice(), b"hello");
         }
         assert_eq!(keys(&[2, 3]).open(Purpose::Row, b"here", &sealed), Err(BadEnvelope::UnknownKey));
+    }
+
+    #[test]
+    fn what_an_older_key_sealed_is_sealed_anew_and_stays_what_it_is() {
+        let old = keys(&[1]).seal(Purpose::Row, b"here", b"hello");
+        let ring = keys(&[2, 1]);
+        let new = ring.reseal(Purpose::Row, b"here", &old).expect("opens").expect("an older key made it");
+        assert_eq!(keys(&[2]).open(Purpose::Row, b"here", &new).expect("opens").as_slice(), b"hello");
+        assert_eq!(ring.reseal(Purpose::Row, b"here", &new), Ok(None));
+        assert_eq!(ring.reseal(Purpose::Row, b"there", &old), Err(BadEnvelope::Forged));
+        assert_eq!(keys(&[2]).reseal(Purpose::Row, b"here", &old), Err(BadEnvelope::UnknownKey));
+        assert_eq!(SessionKeys::maker(b""), None);
     }
 
     #[test]

@@ -1,19 +1,25 @@
 //! The session keys: from each comes one key for each purpose, and a name that gives nothing of it away.
 
 use std::fmt;
+use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use aws_lc_rs::aead::{AES_256_GCM, RandomizedNonceKey};
 use aws_lc_rs::{digest, hkdf, hmac};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use crate::audit::{self, KeyChange};
 use crate::secret::SecretBytes;
 
 /// The keys that MAC cookies and seal rows and flows. The newest makes, all of them open: to rotate, put a new one in
-/// front and take the oldest away once what it made has ended.
-pub struct SessionKeys {
-    newest_first: Vec<SessionKey>,
-}
+/// front and take the oldest away once what it made has ended. Others may take their place while they are in use.
+pub struct SessionKeys(ArcSwap<Ring>);
+
+/// Keys as they are at one moment, the newest first.
+pub(super) struct Ring(Vec<SessionKey>);
 
 /// What an envelope is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,13 +41,18 @@ pub enum SealError {
     Indistinct(usize, usize),
 }
 
-/// The name of a key, in cookies and envelopes.
+/// The name of a key, which gives nothing of it away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyName(pub(super) KeyId);
+
+/// The same, in cookies and envelopes.
 pub(super) type KeyId = [u8; 4];
 
 /// What comes of one session key.
 pub(super) struct SessionKey {
     pub(super) id: KeyId,
     pub(super) cookie: hmac::Key,
+    tag: hmac::Key,
     row: RandomizedNonceKey,
     flow: RandomizedNonceKey,
 }
@@ -62,17 +73,50 @@ impl SessionKeys {
                 return Err(SealError::Indistinct(earlier + 1, place + 1));
             }
         }
-        Ok(Self { newest_first })
+        Ok(Self(ArcSwap::from_pointee(Ring(newest_first))))
     }
 
+    /// Puts other keys in the place of these, if they are others; whether they are.
+    pub fn follow(&self, next: &Self) -> bool {
+        let (before, next) = (self.ring(), next.0.load_full());
+        if before.0.iter().map(|key| key.id).eq(next.0.iter().map(|key| key.id)) {
+            return false;
+        }
+        self.0.store(Arc::clone(&next));
+        for came in next.0.iter().filter(|key| before.find(key.id).is_none()) {
+            audit::key_change(&came.name(), KeyChange::Loaded);
+        }
+        for gone in before.0.iter().filter(|key| next.find(key.id).is_none()) {
+            audit::key_change(&gone.name(), KeyChange::Retired);
+        }
+        if before.newest().id != next.newest().id {
+            tracing::info!(kid = next.newest().name(), "another session key makes cookies and rows from now on");
+        }
+        true
+    }
+
+    /// One-way names of what these parts say, under each key, the newest first. Whoever has no key can neither read nor
+    /// guess what was named.
+    pub fn tags(&self, parts: &[&str]) -> impl Iterator<Item = [u8; 16]> + use<> {
+        let tags: Vec<[u8; 16]> = self.ring().0.iter().map(|key| key.tag(parts)).collect();
+        tags.into_iter()
+    }
+
+    /// The keys as they are now. Whoever needs several of them, or one of them twice, asks once.
+    pub(super) fn ring(&self) -> Guard<Arc<Ring>> {
+        self.0.load()
+    }
+}
+
+impl Ring {
     /// The key that makes.
     pub(super) fn newest(&self) -> &SessionKey {
-        &self.newest_first[0]
+        &self.0[0]
     }
 
     /// The key of this name.
     pub(super) fn find(&self, id: KeyId) -> Option<&SessionKey> {
-        self.newest_first.iter().find(|key| key.id == id)
+        self.0.iter().find(|key| key.id == id)
     }
 }
 
@@ -101,9 +145,27 @@ impl SessionKey {
         Self {
             id,
             cookie: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"cookie").as_ref()),
+            tag: hmac::Key::new(hmac::HMAC_SHA256, derive(&root, b"tag").as_ref()),
             row: aead(&derive(&root, Purpose::Row.label())),
             flow: aead(&derive(&root, Purpose::Flow.label())),
         }
+    }
+
+    /// Its name, as people read it.
+    fn name(&self) -> String {
+        URL_SAFE_NO_PAD.encode(self.id)
+    }
+
+    fn tag(&self, parts: &[&str]) -> [u8; 16] {
+        let mut mac = hmac::Context::with_key(&self.tag);
+        for part in parts {
+            // Lengths, so that no two lists of parts are one text.
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part.as_bytes());
+        }
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&mac.sign().as_ref()[..16]);
+        tag
     }
 
     pub(super) fn of(&self, purpose: Purpose) -> &RandomizedNonceKey {
@@ -136,6 +198,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tags_differ_by_key_and_by_parts() {
+        let keys = |bytes: &[u8]| {
+            SessionKeys::new(bytes.iter().map(|byte| SecretBytes::new([*byte; 32])).collect()).expect("keys")
+        };
+        let tags = |keys: &SessionKeys, parts: &[&str]| keys.tags(parts).collect::<Vec<_>>();
+        let both = tags(&keys(&[1, 2]), &["user", "ann"]);
+        assert_eq!(both, [tags(&keys(&[1]), &["user", "ann"]), tags(&keys(&[2]), &["user", "ann"])].concat());
+        assert_ne!(both[0], both[1]);
+        assert_ne!(both[0], tags(&keys(&[1]), &["user", "bob"])[0]);
+        assert_ne!(both[0], tags(&keys(&[1]), &["usera", "nn"])[0], "parts have ends");
+    }
+
+    #[test]
     fn keys_must_be_there_and_differ() {
         let key = |byte| SecretBytes::new([byte; 32]);
         assert_eq!(SessionKeys::new(vec![]).err(), Some(SealError::NoKey));
@@ -150,5 +225,23 @@ mod tests {
             [&b"name"[..], b"cookie", b"row", b"flow"].iter().map(|purpose| *derive(&root, purpose)).collect();
         assert_eq!(all.len(), 4);
         assert!(!all.contains(&[7; 32]));
+    }
+
+    #[test]
+    fn keys_are_followed_while_they_are_in_use() {
+        let keys = |bytes: &[u8]| {
+            SessionKeys::new(bytes.iter().map(|byte| SecretBytes::new([*byte; 32])).collect()).expect("keys")
+        };
+        let ring = keys(&[1]);
+        let old = ring.seal(Purpose::Row, b"here", b"hello");
+        assert!(!ring.follow(&keys(&[1])));
+        assert!(ring.follow(&keys(&[2, 1])));
+        let new = ring.seal(Purpose::Row, b"here", b"hello");
+        assert!(ring.open(Purpose::Row, b"here", &old).is_ok());
+        assert!(keys(&[1]).open(Purpose::Row, b"here", &new).is_err(), "the newest seals");
+        // The same keys in another order are others: another one makes.
+        assert!(ring.follow(&keys(&[1, 2])));
+        assert!(ring.follow(&keys(&[2])));
+        assert!(ring.open(Purpose::Row, b"here", &old).is_err());
     }
 }

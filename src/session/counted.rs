@@ -1,10 +1,11 @@
 //! A store whose requests are counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use super::{Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 use crate::clock::UnixTime;
 use crate::metrics::{Metrics, StoreOperation, StoreOutcome};
 
@@ -31,8 +32,8 @@ impl<S: Store> Counted<S> {
 
 #[async_trait]
 impl<S: Store> Store for Counted<S> {
-    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
-        self.noted(StoreOperation::Create, self.store.create(key, row, until).await)
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
+        self.noted(StoreOperation::Create, self.store.create(key, new).await)
     }
 
     async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
@@ -47,12 +48,28 @@ impl<S: Store> Store for Counted<S> {
         self.noted(StoreOperation::Touch, self.store.touch(touches).await)
     }
 
-    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
-        self.noted(StoreOperation::Remove, self.store.remove(key).await)
+    async fn remove(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
+        self.noted(StoreOperation::Remove, self.store.remove(key, ends_at).await)
+    }
+
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
+        self.noted(StoreOperation::Tagged, self.store.tagged(tag).await)
+    }
+
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        self.noted(StoreOperation::Page, self.store.page(after).await)
     }
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.noted(StoreOperation::Burn, self.store.burn(flow, until).await)
+    }
+
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        self.noted(StoreOperation::Lease, self.store.lease(key, holder, span).await)
+    }
+
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        self.noted(StoreOperation::Release, self.store.release(key, holder).await)
     }
 
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
@@ -61,5 +78,9 @@ impl<S: Store> Store for Counted<S> {
 
     async fn count(&self) -> Result<u64, StoreError> {
         self.noted(StoreOperation::Count, self.store.count().await)
+    }
+
+    async fn watch(&self, told: &dyn Told) {
+        self.store.watch(told).await;
     }
 }

@@ -2,6 +2,7 @@
 //! reading goes past it.
 
 mod file;
+mod leases;
 mod shelf;
 mod tables;
 mod writer;
@@ -14,10 +15,13 @@ use async_trait::async_trait;
 use redb::ReadableDatabase;
 use tokio::time::timeout;
 
+use self::leases::Leases;
 use self::shelf::Shelf;
 use self::tables::{Snapshot, Tables};
 use self::writer::Writer;
-use super::store::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use super::store::{
+    Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
+};
 use crate::clock::UnixTime;
 
 /// Sessions in one file, which no other process may have open.
@@ -25,6 +29,7 @@ use crate::clock::UnixTime;
 pub struct Embedded {
     shelf: Arc<Shelf>,
     writer: Writer,
+    leases: Leases,
 }
 
 /// How long a caller waits for the disk. Gateways give up after two seconds, a person who signs in does not.
@@ -46,7 +51,7 @@ impl Embedded {
         let shelf = Arc::new(shelf);
         let writer = Writer::start(Arc::clone(&shelf))
             .map_err(|error| StoreError::Unavailable { reason: format!("its thread cannot be started: {error}") })?;
-        Ok(Self { shelf, writer })
+        Ok(Self { shelf, writer, leases: Leases::default() })
     }
 
     async fn write<T: Send + 'static>(
@@ -74,8 +79,8 @@ impl Embedded {
 
 #[async_trait]
 impl Store for Embedded {
-    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
-        self.write(move |tables| tables.create(key, &row, until)).await
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
+        self.write(move |tables| tables.create(key, &new)).await
     }
 
     async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
@@ -94,12 +99,30 @@ impl Store for Embedded {
         Ok(())
     }
 
-    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
+    async fn remove(&self, key: StoreKey, _ends_at: UnixTime) -> Result<bool, StoreError> {
+        // There is one writer, and it creates each row once: nothing could bring it back.
         self.write(move |tables| tables.remove(key)).await
+    }
+
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
+        self.read(move |snapshot| snapshot.tagged(tag)).await
+    }
+
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        self.read(move |snapshot| snapshot.page(after, BATCH)).await
     }
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.write(move |tables| tables.burn(flow, until)).await
+    }
+
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        Ok(self.leases.take(key, holder, span))
+    }
+
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        self.leases.give_back(key, holder);
+        Ok(())
     }
 
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
@@ -118,9 +141,15 @@ impl Store for Embedded {
     async fn count(&self) -> Result<u64, StoreError> {
         self.read(Snapshot::count).await
     }
+
+    async fn watch(&self, told: &dyn Told) {
+        // Nobody else writes the file.
+        told.tracked();
+        std::future::pending::<()>().await;
+    }
 }
 
-/// The most rows that one change touches.
+/// The most rows that one change touches, or one page has.
 const BATCH: usize = 512;
 
 fn late(what: &str) -> StoreError {

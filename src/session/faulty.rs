@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Notify, RwLock, RwLockWriteGuard};
 
-use super::store::{Replaced, Revision, Store, StoreError, StoreKey, StoredRow};
+use super::store::{
+    Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
+};
 use crate::clock::UnixTime;
 
 pub(crate) struct Faulty {
@@ -51,9 +54,9 @@ impl Faulty {
 
 #[async_trait]
 impl Store for Faulty {
-    async fn create(&self, key: StoreKey, row: Vec<u8>, until: UnixTime) -> Result<(), StoreError> {
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
         self.well()?;
-        self.inner.create(key, row, until).await
+        self.inner.create(key, new).await
     }
     async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
         self.well()?;
@@ -69,14 +72,30 @@ impl Store for Faulty {
         self.well()?;
         self.inner.touch(touches).await
     }
-    async fn remove(&self, key: StoreKey) -> Result<bool, StoreError> {
+    async fn remove(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
         self.well()?;
         self.pass().await;
-        self.inner.remove(key).await
+        self.inner.remove(key, ends_at).await
+    }
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
+        self.well()?;
+        self.inner.tagged(tag).await
+    }
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        self.well()?;
+        self.inner.page(after).await
     }
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.well()?;
         self.inner.burn(flow, until).await
+    }
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        self.well()?;
+        self.inner.lease(key, holder, span).await
+    }
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        self.well()?;
+        self.inner.release(key, holder).await
     }
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
         self.well()?;
@@ -85,5 +104,8 @@ impl Store for Faulty {
     async fn count(&self) -> Result<u64, StoreError> {
         self.well()?;
         self.inner.count().await
+    }
+    async fn watch(&self, told: &dyn Told) {
+        self.inner.watch(told).await;
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::row::Session;
 use super::store::Revision;
 use crate::clock::UnixTime;
+use crate::seal::{KeyName, SessionKeys};
 
 /// A session as it was last loaded or written.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Live {
     pub session: Session,
     /// Which writing of the row.
     pub revision: Revision,
+    /// The name of the key that sealed it.
+    pub(super) sealed_by: Option<KeyName>,
     /// When it is over unless it is used.
     idle_until: AtomicU64,
     /// The same, as the store knows it or is about to.
@@ -22,12 +25,13 @@ pub struct Live {
 }
 
 impl Live {
-    /// `until` is what the store has; `row_bytes` is the size of the sealed row.
-    pub(super) fn new(session: Session, revision: Revision, until: UnixTime, row_bytes: usize) -> Self {
+    /// `until` is what the store has; `row` is the sealed row.
+    pub(super) fn new(session: Session, revision: Revision, until: UnixTime, row: &[u8]) -> Self {
         let until = until.as_secs();
         // What was parsed takes somewhat more than its text: a word for each text, spare room at its end.
-        let bytes = (size_of::<Self>() + 512 + row_bytes * 3 / 2) as u64;
-        Self { session, revision, idle_until: until.into(), noted_until: until.into(), bytes }
+        let bytes = (size_of::<Self>() + 512 + row.len() * 3 / 2) as u64;
+        let sealed_by = SessionKeys::maker(row);
+        Self { session, revision, sealed_by, idle_until: until.into(), noted_until: until.into(), bytes }
     }
 
     /// Whether one of its two clocks has run out.

@@ -1,6 +1,8 @@
 //! What a row holds, and how it is sealed: the row under the session keys, for its place in the store alone, and the
 //! provider's tokens inside it once more, under the cookie's secret.
 
+use std::net::IpAddr;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,21 @@ pub struct Session {
     /// The provider's tokens, sealed with a key that only the cookie's secret yields.
     #[serde(with = "base64_text")]
     pub(crate) sealed_tokens: Vec<u8>,
+    /// Where the browser signed in from. Rows that were written before this was kept have nothing.
+    #[serde(default)]
+    pub whence: Whence,
+}
+
+/// Where a browser signed in from, as far as that is known: for people to tell their sessions apart, and for nothing else.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Whence {
+    /// What kind of browser on what kind of device, in a few words of ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Its address.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
 }
 
 /// Why a row is no session.
@@ -61,6 +78,12 @@ pub(super) fn open(row: &[u8], keys: &SessionKeys, key: StoreKey) -> Result<Sess
         Some((&SCHEMA, content)) => Ok(serde_json::from_slice(content)?),
         other => Err(BadRow::Schema(other.map(|(schema, _)| *schema))),
     }
+}
+
+/// The same row under the newest key, if an older one has sealed it. What it says stays as it is, were it of a schema that
+/// is not known here.
+pub(super) fn reseal(row: &[u8], keys: &SessionKeys, key: StoreKey) -> Result<Option<Vec<u8>>, BadRow> {
+    Ok(keys.reseal(Purpose::Row, key.as_bytes(), row)?)
 }
 
 /// The tokens, for whoever has the cookie of the session `sid`.
@@ -114,5 +137,35 @@ mod base64_text {
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
         let text = String::deserialize(deserializer)?;
         STANDARD_NO_PAD.decode(text).map_err(|_| D::Error::custom("no base64"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::SecretBytes;
+
+    /// As it was written before anything was kept of where a browser is.
+    const OLDER: &str = r#"{"identity":{"provider":"dex","subject":"ann-1","user":"ann","email":null,"groups":["ml"],
+        "auth_time":null,"acr":null},"sid":"abc","signed_in_at":1,"ends_at":9,"renew_at":5,"provider_sid":null,
+        "sealed_tokens":""}"#;
+
+    #[test]
+    fn an_older_row_is_read_and_a_newer_one_is_read_by_the_older() {
+        let keys = SessionKeys::new(vec![SecretBytes::new([7; 32])]).unwrap();
+        let key = StoreKey([1; 32]);
+        let plain = [&[SCHEMA][..], OLDER.as_bytes()].concat();
+        let mut session = open(&keys.seal(Purpose::Row, key.as_bytes(), &plain), &keys, key).unwrap();
+        assert_eq!((session.sid.as_str(), &session.whence), ("abc", &Whence::default()));
+
+        session.whence = Whence { device: Some("Firefox on Linux".into()), address: "192.0.2.1".parse().ok() };
+        let again = open(&seal(&session, &keys, key), &keys, key).unwrap();
+        assert_eq!(again.whence, session.whence);
+        // Whoever does not know the field passes over it: the schema is the same, and nothing else has changed.
+        let mut written = serde_json::to_value(&session).unwrap();
+        written.as_object_mut().unwrap().remove("whence");
+        let mut known: serde_json::Value = serde_json::from_str(OLDER).unwrap();
+        known["identity"]["amr"] = serde_json::json!([]);
+        assert_eq!(written, known);
     }
 }

@@ -1,6 +1,9 @@
 //! The sessions, as everyone else uses them: proven by a cookie, found in memory or in the store, ended for good.
 
+mod others;
+
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,15 +15,21 @@ use thiserror::Error;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::endings::Endings;
+use super::grace::Grace;
 use super::live::Live;
-use super::row::{self, Session};
-use super::store::{Replaced, Revision, Store, StoreError, StoreKey};
+use super::reseals::Reseals;
+use super::row::{self, Session, Whence};
+use super::store::{Holder, NewRow, Replaced, Revision, Store, StoreError, StoreKey, Told};
+use super::tags::{self, Of};
 use super::touches::Touches;
+use super::truth::{Since, Truth};
 use crate::clock::{Clock, UnixTime};
 use crate::config::SessionSettings;
 use crate::entropy::{Entropy, random};
 use crate::identity::{Identity, ProviderTokens};
 use crate::seal::{BadCookie, CookieSecret, SessionKeys};
+
+pub use others::Filed;
 
 /// All sessions of this gateway.
 pub struct Sessions {
@@ -31,8 +40,11 @@ pub struct Sessions {
     max_age: Duration,
     idle: Duration,
     precision: Duration,
-    cache: Cache<StoreKey, Arc<Live>, ByBytes>,
+    cache: Cache<StoreKey, Kept, ByBytes>,
+    truth: Truth,
+    grace: Grace,
     touches: Touches,
+    reseals: Reseals,
     endings: Endings,
 }
 
@@ -72,6 +84,8 @@ const CACHE_SESSIONS: usize = 16 * 1024;
 const PRECISION: Duration = Duration::from_mins(1);
 /// The answer must be out before the gateway gives up (2 s in our manifests).
 const FIND_DEADLINE: Duration = Duration::from_millis(1600);
+/// A replica that dies leaves what it was doing to others after that.
+const LEASE: Duration = Duration::from_secs(10);
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const FLUSHES_A_SWEEP: u32 = 12;
 
@@ -96,7 +110,10 @@ impl Sessions {
             // Whoever lets sessions idle for a minute only wants that minute measured.
             precision: PRECISION.min(settings.idle / 4),
             cache,
+            truth: Truth::default(),
+            grace: Grace::of(settings.redis.as_ref().map_or(Duration::ZERO, |redis| redis.grace)),
             touches: Touches::default(),
+            reseals: Reseals::default(),
             endings: Endings::default(),
         }
     }
@@ -112,17 +129,37 @@ impl Sessions {
     /// The session, if it is in memory and lives at `now`; its idle clock is wound up. This is the way of nearly every
     /// check: one look-up, no I/O. Nothing here means: ask [`Self::find`].
     pub fn cached(&self, key: StoreKey, now: UnixTime) -> Option<Arc<Live>> {
-        let live = self.cache.get(&key)?;
-        self.use_at(key, &live, now).then_some(live)
+        let since = self.truth.now()?;
+        let kept = self.cache.get(&key).filter(|kept| kept.since == since)?;
+        self.use_at(key, &kept.live, now).then_some(kept.live)
     }
 
-    /// The session, if it lives, from memory or from the store; its idle clock is wound up.
+    /// The session, if it lives, from memory or from the store; its idle clock is wound up. While the store is away,
+    /// what was in memory when it went goes on within [`Self::grace_left`].
     ///
     /// # Errors
     /// If the store does not answer in time.
     pub async fn find(&self, cookie: &SessionCookie) -> Result<Option<Arc<Live>>, StoreError> {
+        let now = self.clock.now();
+        if self.grace.is_silent(now)
+            && let Some(live) = self.by_grace(cookie.key, now)
+        {
+            return Ok(Some(live));
+        }
         let late = |_| Err(StoreError::Unavailable { reason: "it did not answer in time".into() });
-        timeout(FIND_DEADLINE, self.look_up(cookie.key)).await.unwrap_or_else(late)
+        let found = timeout(FIND_DEADLINE, self.look_up(cookie.key)).await.unwrap_or_else(late);
+        if found.is_ok() {
+            return found;
+        }
+        let now = self.clock.now();
+        self.grace.silent(now);
+        self.by_grace(cookie.key, now).map_or(found, |live| Ok(Some(live)))
+    }
+
+    /// How long sessions in memory still go on without the store; none if it is there, or that is over, or was never
+    /// allowed.
+    pub fn grace_left(&self) -> Option<Duration> {
+        self.grace.left(self.clock.now())
     }
 
     /// Makes a session, and the value of its cookie. When this has returned, the session survives a crash.
@@ -130,6 +167,14 @@ impl Sessions {
     /// # Errors
     /// If the store does not take it.
     pub async fn create(&self, new: NewSession) -> Result<(String, Arc<Live>), StoreError> {
+        self.create_from(new, Whence::default()).await
+    }
+
+    /// The same, with what is known of where the browser is.
+    ///
+    /// # Errors
+    /// As [`Sessions::create`].
+    pub async fn create_from(&self, new: NewSession, whence: Whence) -> Result<(String, Arc<Live>), StoreError> {
         let now = self.clock.now();
         let secret = CookieSecret::generate(&*self.entropy);
         let value = self.keys.cookie_value(&secret);
@@ -143,12 +188,20 @@ impl Sessions {
             ends_at: now.plus(self.max_age),
             renew_at: new.renew_at,
             provider_sid: new.provider_sid,
+            whence,
         };
         let until = now.plus(self.idle).min(session.ends_at);
         let row = row::seal(&session, &self.keys, cookie.key);
-        let live = Arc::new(Live::new(session, Revision::FIRST, until, row.len()));
-        self.store.create(cookie.key, row, until).await?;
-        self.cache.insert(cookie.key, Arc::clone(&live));
+        let (ends_at, tags) = (session.ends_at, tags::of(&session, &self.keys));
+        let live = Arc::new(Live::new(session, Revision::FIRST, until, &row));
+        let new = NewRow { row, until, ends_at, tags };
+        let since = self.truth.now();
+        // The place is taken before, so that whoever ends the session at once takes it away.
+        let place = self.cache.get_value_or_guard_async(&cookie.key).await.err();
+        self.store.create(cookie.key, new).await?;
+        if let (Some(since), Some(place)) = (since, place) {
+            let _ = place.insert(Kept { since, live: Arc::clone(&live) });
+        }
         Ok((value, live))
     }
 
@@ -171,12 +224,61 @@ impl Sessions {
             ends_at: seen.session.ends_at,
             renew_at: renewed.renew_at,
             provider_sid: renewed.provider_sid.or_else(|| seen.session.provider_sid.clone()),
+            whence: seen.session.whence.clone(),
         };
         let row = row::seal(&session, &self.keys, cookie.key);
         // Whatever comes of it, even if nobody waits for it: what is in memory is out of date. It is not replaced
         // there, because the session may be ended between the store's answer and ours.
         let _outdated = Forget { cache: &self.cache, key: cookie.key };
-        self.store.replace(cookie.key, row, seen.revision).await
+        let replaced = self.store.replace(cookie.key, row.clone(), seen.revision).await?;
+        if replaced != Replaced::Superseded {
+            return Ok(replaced);
+        }
+        // Perhaps by the very same row, sealed anew. What the renewal brought must not be lost for that: the provider has
+        // spent the refresh token that is in there.
+        let now = self.clock.now();
+        let Some(found) = self.store.load(cookie.key, now).await? else { return Ok(Replaced::Gone) };
+        match row::open(&found.row, &self.keys, cookie.key) {
+            Ok(newer) if newer.sealed_tokens == seen.session.sealed_tokens => {
+                self.store.replace(cookie.key, row, found.revision).await
+            }
+            _ => Ok(Replaced::Superseded),
+        }
+    }
+
+    /// Does something that only one replica may do with a session at a time; nothing, while another one is at it.
+    ///
+    /// # Errors
+    /// If the store does not say who is.
+    pub async fn alone<T>(&self, key: StoreKey, work: impl Future<Output = T>) -> Result<Option<T>, StoreError> {
+        let holder = Holder(random(&*self.entropy));
+        if !self.store.lease(key, holder, LEASE).await? {
+            return Ok(None);
+        }
+        let mut work = pin!(work);
+        let done = loop {
+            if let Ok(done) = timeout(LEASE / 4, &mut work).await {
+                break done;
+            }
+            match self.store.lease(key, holder, LEASE).await {
+                Ok(true) => {}
+                Ok(false) => tracing::warn!(?key, "another replica works on the same session"),
+                Err(error) => tracing::debug!(%error, "a lease could not be prolonged; it is tried again"),
+            }
+        };
+        if let Err(error) = self.store.release(key, holder).await {
+            tracing::debug!(%error, "a lease could not be given back; it ends with its time");
+        }
+        Ok(Some(done))
+    }
+
+    /// The session as the store has it now, whatever is in memory.
+    ///
+    /// # Errors
+    /// If the store does not answer in time.
+    pub async fn read(&self, cookie: &SessionCookie) -> Result<Option<Arc<Live>>, StoreError> {
+        let found = self.load(cookie.key, self.clock.now()).await?;
+        Ok(found.filter(|_| !self.endings.hold(cookie.key)))
     }
 
     /// Ends the session; whether there was one. From the moment this is called nobody finds it any more.
@@ -187,13 +289,26 @@ impl Sessions {
     pub async fn end(&self, key: StoreKey) -> Result<bool, StoreError> {
         // First this, then the cache: a load that is under way loses its place in the cache, and one that begins later
         // sees this. It stays if the store fails, or if our caller goes away before the store has answered.
-        self.endings.begin(key, self.clock.now());
+        let now = self.clock.now();
+        self.endings.begin(key, now);
         self.cache.remove(&key);
-        let removed = self.store.remove(key).await?;
+        let removed = self.store.remove(key, now.plus(self.max_age)).await?;
         // Once more, for the case that another call for the same session confirmed in between.
         self.cache.remove(&key);
         self.endings.confirm(key);
         Ok(removed)
+    }
+
+    /// Where the sessions of somebody are filed. Some may have ended meanwhile.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn keys_of(&self, whose: Of<'_>) -> Result<Vec<StoreKey>, StoreError> {
+        let mut keys = Vec::new();
+        for tag in whose.tags(&self.keys) {
+            keys.extend(self.store.tagged(tag).await?);
+        }
+        Ok(keys)
     }
 
     /// The provider's tokens in the session, which open with its cookie alone.
@@ -205,12 +320,30 @@ impl Sessions {
         row::open_tokens(sealed_tokens, &cookie.secret, sid).map_err(|_| SessionError::TokensSealedElsewhere)
     }
 
-    /// Marks a login flow as used until `until`; `false` if it was marked already.
+    /// Marks a login flow, or whatever else works once, as used until `until`; `false` if it was marked already.
     ///
     /// # Errors
     /// If the store does not confirm.
     pub async fn burn_flow(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.store.burn(flow, until).await
+    }
+
+    /// Keeps what is in memory true, for as long as it is polled; without it nothing is kept in memory.
+    pub async fn keep_true(&self) -> ! {
+        self.store.watch(self).await;
+        std::future::pending().await
+    }
+
+    /// Seals rows anew that an older key has sealed and that were used since. Nothing else of them changes, and whoever
+    /// writes such a row meanwhile wins. (Cookies keep their key, and so does what a session is found by: an older key is
+    /// of use until the last session that began with it has ended.)
+    pub async fn reseal(&self) {
+        for key in self.reseals.take() {
+            if let Err(error) = self.reseal_one(key).await {
+                tracing::warn!(%error, "rows could not be sealed with the newest key; it is tried again when they are used");
+                return;
+            }
+        }
     }
 
     /// Writes idle times every few seconds and takes out what is over once a minute, for as long as it is polled.
@@ -220,7 +353,9 @@ impl Sessions {
         loop {
             for _ in 0..FLUSHES_A_SWEEP {
                 beat.tick().await;
+                self.grace.look(self.clock.now());
                 self.flush().await;
+                self.reseal().await;
             }
             self.sweep().await;
         }
@@ -246,6 +381,14 @@ impl Sessions {
         self.store.count().await
     }
 
+    async fn reseal_one(&self, key: StoreKey) -> Result<(), StoreError> {
+        let Some(found) = self.store.load(key, self.clock.now()).await? else { return Ok(()) };
+        // What cannot be opened any more is left as it is; whoever comes with its cookie is told.
+        let Ok(Some(row)) = row::reseal(&found.row, &self.keys, key) else { return Ok(()) };
+        let _outdated = Forget { cache: &self.cache, key };
+        self.store.replace(key, row, found.revision).await.map(drop)
+    }
+
     async fn sweep(&self) {
         let now = self.clock.now();
         self.endings.forget_old(now);
@@ -256,16 +399,30 @@ impl Sessions {
         }
     }
 
+    /// The session, if it was in memory when the store went, and goes on without it.
+    fn by_grace(&self, key: StoreKey, now: UnixTime) -> Option<Arc<Live>> {
+        self.grace.left(now)?;
+        // Before the cache is looked at: what is lost and found meanwhile is another time.
+        let since = self.truth.last()?;
+        let kept = self.cache.get(&key).filter(|kept| kept.since == since)?;
+        if self.endings.hold(key) || !self.use_at(key, &kept.live, now) {
+            return None;
+        }
+        self.grace.used();
+        Some(kept.live)
+    }
+
     async fn look_up(&self, key: StoreKey) -> Result<Option<Arc<Live>>, StoreError> {
         let now = self.clock.now();
         let mut loaded = None;
         // More than once if the session was renewed or ended while it was loaded, or if what is in memory is over (it
         // may have been used elsewhere). A session too large for the cache is loaded twice, and used without it.
         for _ in 0..3 {
+            let Some(since) = self.truth.now() else { break };
             let place = match self.cache.get_value_or_guard_async(&key).await {
-                Ok(live) if self.use_at(key, &live, now) => return Ok(Some(live)),
+                Ok(kept) if kept.since == since && self.use_at(key, &kept.live, now) => return Ok(Some(kept.live)),
                 Ok(over) => {
-                    self.cache.remove_if(&key, |held| Arc::ptr_eq(held, &over));
+                    self.cache.remove_if(&key, |held| Arc::ptr_eq(&held.live, &over.live));
                     continue;
                 }
                 Err(place) => place,
@@ -275,10 +432,13 @@ impl Sessions {
                 return Ok(None);
             }
             let Some(live) = self.load(key, now).await? else { return Ok(None) };
-            if place.insert(Arc::clone(&live)).is_ok() {
+            if place.insert(Kept { since, live: Arc::clone(&live) }).is_ok() {
                 return Ok(Some(live));
             }
             loaded = Some(live);
+        }
+        if loaded.is_none() && !self.endings.hold(key) {
+            loaded = self.load(key, now).await?;
         }
         Ok(loaded.filter(|_| !self.endings.hold(key)))
     }
@@ -287,7 +447,8 @@ impl Sessions {
         let Some(found) = self.store.load(key, now).await? else { return Ok(None) };
         match row::open(&found.row, &self.keys, key) {
             Ok(session) => {
-                let live = Live::new(session, found.revision, found.until, found.row.len());
+                let live = Live::new(session, found.revision, found.until, &found.row);
+                self.look_at_seal(key, &live);
                 Ok(self.use_at(key, &live, now).then(|| Arc::new(live)))
             }
             Err(error) => {
@@ -304,8 +465,32 @@ impl Sessions {
         }
         if let Some(until) = live.wind(now, self.idle, self.precision) {
             self.touches.note(key, until);
+            self.look_at_seal(key, live);
         }
         true
+    }
+
+    fn look_at_seal(&self, key: StoreKey, live: &Live) {
+        if live.sealed_by.is_some_and(|maker| self.keys.is_outdated(maker)) {
+            self.reseals.note(key);
+        }
+    }
+}
+
+impl Told for Sessions {
+    fn changed(&self, key: StoreKey) {
+        // Also the place of a load that is under way: what it brings may be what was there before.
+        self.cache.remove(&key);
+    }
+
+    fn lost(&self) {
+        self.truth.end();
+        self.grace.lost(self.clock.now());
+    }
+
+    fn tracked(&self) {
+        self.truth.begin();
+        self.grace.found();
     }
 }
 
@@ -330,15 +515,22 @@ impl fmt::Debug for SessionCookie {
 #[derive(Clone, Copy, Debug)]
 struct ByBytes;
 
-impl Weighter<StoreKey, Arc<Live>> for ByBytes {
-    fn weight(&self, _key: &StoreKey, live: &Arc<Live>) -> u64 {
-        live.bytes()
+impl Weighter<StoreKey, Kept> for ByBytes {
+    fn weight(&self, _key: &StoreKey, kept: &Kept) -> u64 {
+        kept.live.bytes()
     }
+}
+
+/// A session in memory, and the time in which that is the truth.
+#[derive(Clone, Debug)]
+struct Kept {
+    since: Since,
+    live: Arc<Live>,
 }
 
 /// Takes a session out of the cache when it is dropped, and the place of a load that is under way.
 struct Forget<'a> {
-    cache: &'a Cache<StoreKey, Arc<Live>, ByBytes>,
+    cache: &'a Cache<StoreKey, Kept, ByBytes>,
     key: StoreKey,
 }
 

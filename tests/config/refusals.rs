@@ -1,6 +1,7 @@
 //! Every mistake, with the whole text of what is said of it.
 
 mod address;
+mod admin;
 mod bearer;
 mod doors;
 mod form;
@@ -9,4 +10,5 @@ mod identity;
 mod kubernetes;
 mod lifetime;
 mod provider;
+mod redis;
 mod rule;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 
 const CONFIG: &str = "tests/doctor/countersign.yaml";
+const SHARED: &str = "tests/doctor/shared.yaml";
 const GOOD: &str = include_str!("good.yaml");
 /// Where an `EnvoyFilter` asks; the configuration is in it, too.
 const FILTER: &str = include_str!("filter.yaml");
@@ -268,7 +269,11 @@ const FAULTS: &[Fault] = &[
         planted: &[("common_http_protocol_options: {max_stream_duration: 3600s}", "merge_slashes: true")],
         says: "a sign-out",
     },
-    Fault { code: "replicas-embedded-store", planted: &[("replicas: 1", "replicas: 2")], says: "replicas: 1" },
+    Fault {
+        code: "replicas-embedded-store",
+        planted: &[("replicas: 1", "replicas: 2")],
+        says: "replicas: 1, or session.store: redis",
+    },
     Fault {
         code: "data-not-kept",
         planted: &[("{name: data, mountPath: /var/lib/countersign}", "{name: data, mountPath: /tmp}")],
@@ -511,6 +516,15 @@ fn a_gateway_with_labels_of_its_own_is_missed_where_it_is_not_let_in() {
     let manifests = GOOD.replace("matchLabels: {istio: ingressgateway}", "matchLabels: {app: front}");
     let found = text(&doctor(&manifests, &[]).stdout);
     assert!(found.contains("the ingress gateway is kept out") && found.contains("{\"app\":\"front\"}"), "{found}");
+}
+
+#[test]
+fn replicas_that_share_their_store_keep_nothing_and_are_no_fault() {
+    let manifests = GOOD.replace("replicas: 1", "replicas: 3").replace("kind: StatefulSet", "kind: Deployment");
+    let manifests = manifests.replace("{name: data, mountPath: /var/lib/countersign}", "{name: tmp, mountPath: /tmp}");
+    assert_ne!(doctor(&manifests, &[]).status.code(), Some(0), "without a shared store it is one");
+    let output = run(&manifests, &["--config", SHARED], &["--strict"]);
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod house;
 mod journal;
 mod rc_token;
 
+mod admin_sessions;
 mod admitted;
 mod authservice;
 mod bearer;
@@ -25,6 +26,8 @@ mod forward_auth;
 mod front_proxy;
 mod grpc;
 mod keys;
+mod own_sessions;
+mod provider_logout;
 mod providers;
 mod refusals;
 mod renewal;

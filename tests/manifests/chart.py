@@ -85,7 +85,16 @@ def pod_of(one):
 
 
 def gateway_pod(values):
-    return only(values, "StatefulSet")["spec"]["template"]
+    return workload(values)["spec"]["template"]
+
+
+def shares(values):
+    """Whether replicas share what they keep."""
+    return config(values).get("session", {}).get("store") == "redis"
+
+
+def workload(values):
+    return only(values, "Deployment" if shares(values) else "StatefulSet")
 
 
 @cache
@@ -267,7 +276,8 @@ class Every(unittest.TestCase):
                 self.assertEqual(set(ports), {"main", "admin"})
                 services = {one["metadata"]["name"]: one for one in of_kind(values, "Service")}
                 self.assertEqual(len(services), 2)
-                self.assertIn(only(values, "StatefulSet")["spec"]["serviceName"], services)
+                if not shares(values):
+                    self.assertIn(workload(values)["spec"]["serviceName"], services)
                 test_labels = [one["metadata"]["labels"] for one in of_kind(values, "Pod")]
                 for service in services.values():
                     selector = service["spec"]["selector"]
@@ -297,11 +307,15 @@ class Every(unittest.TestCase):
                         # A Secret without items may hold any file.
                         self.assertTrue(name in mounted or None in items, f"{file}: {mounted}")
                     self.assertTrue({directory, file} & set(mounts), f"{file}: {mounts}")
-                self.assertEqual(mounts[config(values).get("data_dir", "/var/lib/countersign")], "data")
-                claims = only(values, "StatefulSet")["spec"].get("volumeClaimTemplates", [])
+                claims = workload(values)["spec"].get("volumeClaimTemplates", [])
                 lasting = [claim["metadata"]["name"] for claim in claims]
                 lasting += [volume["name"] for volume in pod["volumes"] if "persistentVolumeClaim" in volume]
-                self.assertEqual(lasting, ["data"])
+                if shares(values):
+                    self.assertEqual(lasting, [])
+                    self.assertNotIn("data", mounts.values())
+                else:
+                    self.assertEqual(mounts[config(values).get("data_dir", "/var/lib/countersign")], "data")
+                    self.assertEqual(lasting, ["data"])
                 there = {volume["name"] for volume in pod["volumes"]} | set(lasting)
                 self.assertLessEqual(set(mounts.values()), there)
 
@@ -565,36 +579,62 @@ class Single(unittest.TestCase):
         ids = [panel["id"] for panel in dashboard["panels"]]
         self.assertEqual(len(ids), len(set(ids)))
 
-    def test_the_form_for_replicas_is_ready_but_for_its_refusals(self):
-        """What the chart refuses today: rendered from a copy without the refusals."""
-        values = yaml.safe_load(named("kubeflow").read_text())
-        values |= {"workload": "Deployment", "replicas": 3, "podDisruptionBudget": {"enabled": True}}
-        with tempfile.TemporaryDirectory() as directory:
-            chart = Path(directory) / "countersign"
-            shutil.copytree(CHART, chart)
-            (chart / "templates" / "refusals.yaml").unlink()
-            (chart / "values.schema.json").unlink()
-            for autoscaling in (False, True):
-                values["autoscaling"] = {"enabled": autoscaling}
-                file = Path(directory) / f"values-{autoscaling}.yaml"
-                file.write_text(yaml.safe_dump(values))
-                rendered = template(file, chart=chart)
-                self.assertEqual(rendered.returncode, 0, rendered.stderr)
-                done = run(KUBECONFORM, input=rendered.stdout)
-                self.assertEqual(done.returncode, 0, done.stdout)
-                found = [one for one in yaml.safe_load_all(rendered.stdout) if one]
-                kinds = [one["kind"] for one in found]
-                self.assertEqual(kinds.count("HorizontalPodAutoscaler"), int(autoscaling))
-                self.assertEqual(kinds.count("PodDisruptionBudget"), 1)
+    def test_replicas_that_share_their_sessions_are_many_and_spread(self):
+        for name, autoscaled in (("replicas", False), ("replicas-autoscaled", True)):
+            with self.subTest(name):
+                values = named(name)
+                kinds = [one["kind"] for one in objects(values)]
+                self.assertEqual(kinds.count("HorizontalPodAutoscaler"), int(autoscaled))
                 self.assertEqual((kinds.count("StatefulSet"), kinds.count("Deployment")), (0, 1))
-                deployment = found[kinds.index("Deployment")]["spec"]
-                self.assertEqual(deployment.get("replicas"), None if autoscaling else 3)
-                pod = deployment["template"]["spec"]
-                mounted = {mount["name"] for mount in pod["containers"][0]["volumeMounts"]}
-                self.assertEqual(mounted, {volume["name"] for volume in pod["volumes"]})
-                spread = pod["topologySpreadConstraints"]
+                deployment = only(values, "Deployment")
+                # What an autoscaler has chosen is not set back by each upgrade.
+                self.assertEqual(deployment["spec"].get("replicas"), None if autoscaled else 3)
+                self.assertEqual(deployment["spec"]["strategy"]["rollingUpdate"]["maxUnavailable"], 0)
+                labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+                budget = only(values, "PodDisruptionBudget")["spec"]
+                self.assertLessEqual(budget["selector"]["matchLabels"].items(), labels)
+                self.assertEqual(budget["maxUnavailable"], "25%" if autoscaled else 1)
+                spread = deployment["spec"]["template"]["spec"]["topologySpreadConstraints"]
                 keys = [one["topologyKey"] for one in spread]
                 self.assertEqual(keys, ["topology.kubernetes.io/zone", "kubernetes.io/hostname"])
+                for one in spread:
+                    self.assertLessEqual(one["labelSelector"]["matchLabels"].items(), labels)
+                for scaler in of_kind(values, "HorizontalPodAutoscaler"):
+                    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": deployment["metadata"]["name"]}
+                    self.assertEqual(scaler["spec"]["scaleTargetRef"], target)
+                    self.assertEqual((scaler["spec"]["minReplicas"], scaler["spec"]["maxReplicas"]), (2, 8))
+
+    def test_keys_of_replicas_are_whole_directories_that_follow_their_secrets(self):
+        pod = gateway_pod(named("replicas"))["spec"]
+        mounts = {mount["mountPath"]: mount for mount in pod["containers"][0]["volumeMounts"]}
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        for path, secret in (
+            ("/etc/countersign-keys", "countersign-keys"),
+            ("/etc/countersign-session-keys", "countersign-session-keys"),
+        ):
+            # What is mounted by subPath never changes while the pod runs.
+            self.assertEqual(set(mounts[path]), {"name", "mountPath", "readOnly"})
+            self.assertEqual(volumes[mounts[path]["name"]]["secret"], {"secretName": secret, "defaultMode": 0o440})
+        said = notes(named("replicas"))
+        for word in (
+            "countersign keys init",
+            "countersign session-keys init",
+            "create secret generic countersign-keys",
+            "create secret generic countersign-session-keys",
+        ):
+            self.assertIn(word, said)
+            self.assertNotIn(word, notes(named("minimal")))
+
+    def test_redis_is_within_reach_where_the_way_out_is_narrow(self):
+        def ways_out(name):
+            return only(named(name), "NetworkPolicy")["spec"]["egress"]
+
+        tcp = [{"port": 6380, "protocol": "TCP"}]
+        redis = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "redis"}}}]
+        self.assertIn({"ports": tcp, "to": redis}, ways_out("replicas"))
+        tcp = [{"port": 26379, "protocol": "TCP"}, {"port": 6379, "protocol": "TCP"}]
+        self.assertIn({"ports": tcp}, ways_out("replicas-autoscaled"))
+        self.assertEqual(len(ways_out("corporate")), 2, "DNS, and what the values name")
 
     def test_the_readme_names_values_that_exist(self):
         readme = (CHART / "README.md").read_text()
@@ -718,7 +758,7 @@ class Refused(unittest.TestCase):
 
 
 def only_selector(values):
-    return only(values, "StatefulSet")["spec"]["selector"]["matchLabels"]
+    return workload(values)["spec"]["selector"]["matchLabels"]
 
 
 def labels_of(peers):
@@ -759,7 +799,7 @@ def ask_countersign(values, directory, *question):
     """Asks Countersign about the rendered configuration, with the files that it names under `directory`."""
     main = next(one for one in of_kind(values, "ConfigMap") if "countersign.yaml" in one["data"])
     written = main["data"]["countersign.yaml"]
-    for file in files_of(yaml.safe_load(written)):
+    for file in dict.fromkeys(files_of(yaml.safe_load(written))):
         place = directory / file.lstrip("/")
         if file.endswith("keys"):
             place.mkdir(parents=True)

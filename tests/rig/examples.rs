@@ -24,6 +24,7 @@ fn the_doctor_finds_no_fault() {
         ("examples/istio", Some("examples/istio/mesh-config-grpc.yaml")),
         ("examples/gateway-tls", Some("examples/istio/mesh-config.yaml")),
         ("examples/gateway-api", Some("examples/istio/mesh-config.yaml")),
+        ("examples/replicas", Some("examples/istio/mesh-config.yaml")),
         ("tests/rig/kubeflow", None),
         ("tests/rig/kubeflow-legacy", None),
         ("examples/per-route", None),
@@ -42,6 +43,7 @@ fn the_doctor_finds_no_fault() {
             objects = [objects, map.to_string()].join("\n---\n");
         }
         fs::write(at("manifests.yaml"), objects).expect("manifests");
+        let redis = [("COUNTERSIGN_SESSION__REDIS__PASSWORD", "any")];
         let output = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["doctor", "--offline", "--config"])
             .arg(at("countersign.yaml"))
@@ -49,6 +51,7 @@ fn the_doctor_finds_no_fault() {
             .arg(at("manifests.yaml"))
             .env_clear()
             .env("COUNTERSIGN_PROVIDERS__0__CLIENT_SECRET", "any")
+            .envs(redis.into_iter().filter(|_| manifests.countersign().contains("redis:")))
             .output()
             .expect("it runs");
         let said = String::from_utf8_lossy(&output.stdout);

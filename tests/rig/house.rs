@@ -85,6 +85,11 @@ impl OtherHouse {
         Self { front, provider, _countersign: countersign, _envoy: envoy, _backend: backend }
     }
 
+    /// A request through Envoy with these header lines.
+    pub(crate) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Answer {
+        wire::get(self.front, target, headers).await
+    }
+
     /// The address of a path, as browsers see it.
     pub(crate) fn at(&self, path: &str) -> String {
         format!("{}{path}", origin(self.front))

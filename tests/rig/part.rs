@@ -56,7 +56,12 @@ impl Part {
     pub(crate) fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
-        format!("--- {}\n{}\n---", self.name, lines[lines.len().saturating_sub(40)..].join("\n"))
+        format!("--- {}, process {}\n{}\n---", self.name, self.id(), lines[lines.len().saturating_sub(40)..].join("\n"))
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Ends it as `kill -9` does, and leaves its folder.

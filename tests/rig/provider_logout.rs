@@ -37,3 +37,34 @@ async fn a_click_signs_out_at_the_provider_and_revokes_its_tokens() {
     ann.go(&house.at("/home")).await;
     ann.sees("input[name=password]").await;
 }
+
+#[tokio::test]
+async fn a_sign_out_at_the_provider_ends_the_session_here() {
+    let house = OtherHouse::build(USUAL_RENEWAL).await;
+    let ann = Browser::open().await;
+    ann.go(&house.at("/home")).await;
+    ann.sign_in_at_oidc_provider("ann").await;
+    ann.arrives(&house.at("/home")).await;
+    let bob = Browser::open().await;
+    bob.go(&house.at("/home")).await;
+    bob.sign_in_at_oidc_provider("bob").await;
+    bob.arrives(&house.at("/home")).await;
+    let cookies = ann.cookie_header().await;
+
+    // As another site of hers would have her do it: nobody tells us but the provider, through the gateway.
+    ann.go(&format!("{}/session/end", house.provider.issuer())).await;
+    ann.click("button[value=yes]").await;
+    eventually("the provider's message", || async {
+        let asked = house.provider.asked();
+        let told = asked.iter().filter(|it| it.route == "backchannel_logout").map(|it| it.status).collect::<Vec<_>>();
+        if told == [200] { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
+    let stale = house.get("/home", &[("cookie", &cookies), ("accept", "text/html")]).await;
+    assert_eq!(stale.status, 302, "{stale:?}");
+    bob.go(&house.at("/home")).await;
+    bob.arrives(&house.at("/home")).await;
+    assert_eq!(bob.received().await.one("kubeflow-userid"), "bob@example.com");
+    ann.go(&house.at("/home")).await;
+    ann.sees("input[name=password]").await;
+}

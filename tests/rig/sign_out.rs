@@ -1,6 +1,7 @@
 //! The end of a session, by a click.
 
 use crate::house::House;
+use crate::part::eventually;
 use crate::wire;
 
 #[tokio::test]
@@ -35,4 +36,25 @@ async fn a_click_ends_the_session_for_the_very_next_request() {
 
     ann.go(&house.at("/home")).await;
     ann.sees("#login").await;
+}
+
+#[tokio::test]
+async fn a_session_is_ended_from_another_browser() {
+    let house = House::build().await;
+    let (here, there) = (house.signed_in("ann").await, house.signed_in("ann").await);
+    let cookies = there.cookie_header().await;
+    let headers = [("cookie", &*cookies), ("accept", "text/html")];
+    assert_eq!(house.get("/home", &headers).await.status, 200);
+    here.go(&house.at("/oauth2/sessions")).await;
+    here.reads("Chrome on Linux").await;
+    here.picture("sessions").await;
+    here.click(".sessions form button").await;
+    here.reads("This browser").await;
+    eventually("the other session's end", || async {
+        let answer = house.get("/home", &headers).await;
+        if answer.status == 302 { Ok(()) } else { Err(answer.status.to_string()) }
+    })
+    .await;
+    here.go(&house.at("/home")).await;
+    here.arrives(&house.at("/home")).await;
 }

@@ -44,6 +44,14 @@ async fn it_is_ready_though_a_source_of_bearers_is_away_and_says_so() {
 }
 
 #[tokio::test]
+async fn it_is_ready_while_sessions_in_memory_go_on_without_the_store_and_says_so() {
+    let house = House::open().await;
+    house.set(|now| now.store = Part::Grace("nobody answers".into(), Duration::from_secs(42)));
+    let (status, told) = house.ready().await;
+    assert_eq!((status, &told["ready"], &told["store"]), (200, &json!(true), &json!("grace for 42s: nobody answers")));
+}
+
+#[tokio::test]
 async fn it_is_not_ready_without_store_or_keys_or_on_the_way_out() {
     let house = House::open().await;
     let all_there = house.ready().await.1;

@@ -260,6 +260,19 @@ impl LyingIdp {
         lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header)
     }
 
+    /// A logout token for the client (OIDC Back-Channel Logout section 2.4), signed as it signs; `change` is what this one
+    /// says otherwise.
+    pub(crate) fn logout_token(&self, change: impl FnOnce(&mut Value)) -> String {
+        let now = self.inner.clock.now().as_secs();
+        let mut claims = json!({
+            "iss": self.issuer, "aud": CLIENT_ID, "sub": "ann-1", "iat": now, "exp": now + 120,
+            "jti": self.inner.fresh("jti"), "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        change(&mut claims);
+        let behaviour = lock(&self.inner.behaviour);
+        lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header)
+    }
+
     /// Goes where a browser is sent by an authorization URL (relative ones too), and brings back the callback.
     pub(crate) fn visit(&self, authorization_url: &str) -> Callback {
         let (_, query) = authorization_url.split_once('?').expect("a query");

@@ -64,6 +64,22 @@ imagePullSecrets:
 {{- end -}}
 {{- end -}}
 
+{{/* Whether sessions are where all replicas find them. */}}
+{{- define "countersign.sharesSessions" -}}
+{{- eq (dig "session" "store" "embedded" .Values.config) "redis" -}}
+{{- end -}}
+
+{{/* The ports of Redis: those that the configuration names, and, where sentinels are asked, that of a primary. */}}
+{{- define "countersign.redisPorts" -}}
+{{- $redis := dig "session" "redis" dict .Values.config -}}
+{{- $ports := list -}}
+{{- range $redis.urls -}}
+{{- $ports = append $ports (default "6379" (regexFind "[0-9]+$" (regexFind ":[0-9]+/?$" . | trimSuffix "/")) | int) -}}
+{{- end -}}
+{{- if eq (default "" $redis.mode) "sentinel" }}{{ $ports = append $ports 6379 }}{{ end -}}
+{{- default ($ports | uniq) .Values.networkPolicy.egress.redis.ports | toJson -}}
+{{- end -}}
+
 {{/* Where `config.bearer` reviews ServiceAccounts' tokens: nothing, or the first such place. */}}
 {{- define "countersign.reviewing" -}}
 {{- $found := "" -}}
@@ -93,7 +109,8 @@ imagePullSecrets:
 {{- $place := first . -}}{{- $value := last . -}}
 {{- if kindIs "map" $value -}}
 {{- range $key, $inner := $value -}}
-{{- if and (kindIs "string" $inner) (regexMatch "(secret|password)$" $key) }}
+{{- $isAdminToken := and (eq $place "config.admin") (eq $key "token") -}}
+{{- if and (kindIs "string" $inner) (or $isAdminToken (regexMatch "(secret|password)$" $key)) }}
 {{ $place }}.{{ $key }}
 {{- else }}{{ include "countersign.literalSecrets" (list (printf "%s.%s" $place $key) $inner) }}{{ end -}}
 {{- end -}}

@@ -80,8 +80,11 @@ spec:
         {{- if .Values.keys.existingSecret }}
         - {name: keys, mountPath: /etc/countersign-keys, readOnly: true}
         {{- end }}
-        {{- /* A Deployment's pods have a directory only if they share one. */}}
-        {{- if and .Values.persistence.enabled (or (eq .Values.workload "StatefulSet") .Values.persistence.existingClaim) }}
+        {{- if .Values.sessionKeys.existingSecret }}
+        - {name: session-keys, mountPath: /etc/countersign-session-keys, readOnly: true}
+        {{- end }}
+        {{- /* A Deployment's pods keep nothing. */}}
+        {{- if and .Values.persistence.enabled (eq .Values.workload "StatefulSet") }}
         - {name: data, mountPath: {{ include "countersign.dataDir" . | quote }}}
         {{- end }}
         {{- with .Values.extraVolumeMounts }}
@@ -106,6 +109,12 @@ spec:
     {{- with .Values.keys.existingSecret }}
     # A volume of its own, for all that the Secret holds, whatever the keys are called.
     - name: keys
+      secret:
+        secretName: {{ . }}
+        defaultMode: 0440
+    {{- end }}
+    {{- with .Values.sessionKeys.existingSecret }}
+    - name: session-keys
       secret:
         secretName: {{ . }}
         defaultMode: 0440

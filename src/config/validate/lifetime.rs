@@ -10,8 +10,8 @@ use super::super::problem::Report;
 use super::super::raw::{self, Raw};
 use super::super::tree::Spot;
 use super::super::variables::Environment;
-use super::super::{SessionSettings, ShutdownSettings, TokenSettings};
-use super::{header, secret};
+use super::super::{RedisSettings, SessionSettings, ShutdownSettings, TokenSettings};
+use super::{header, session_keys};
 
 /// Cookies live no longer than that (RFC 6265bis section 5.5).
 const LONGEST_SESSION: Duration = Duration::from_hours(400 * 24);
@@ -20,14 +20,11 @@ const LONGEST_TOKEN: Duration = Duration::from_hours(1);
 
 pub(super) fn session(
     raw: &raw::Session,
+    redis: Option<RedisSettings>,
     at: &Spot<'_>,
     environment: &Environment,
     report: &mut Report,
 ) -> SessionSettings {
-    if raw.store == raw::Store::Redis {
-        let what = "this version keeps sessions in `embedded` only";
-        report.refuse(at.field("store").problem(what, "Write `embedded`, and run one replica."));
-    }
     let max_age = span(&raw.max_age, &at.field("max_age"), report);
     let idle = span(&raw.idle, &at.field("idle"), report);
     let renew_every = span(&raw.renew_every, &at.field("renew_every"), report);
@@ -51,18 +48,9 @@ pub(super) fn session(
             report.refuse(at.problem("it is longer than 400 days, which browsers cut", "Write 400days or less."));
         }
     }
-    let at_keys = at.field("keys");
-    let mut keys: Vec<crate::secret::SecretBytes<32>> = Vec::new();
-    for (index, raw) in raw.keys.iter().enumerate() {
-        let at = at_keys.index(index);
-        let Some(key) = secret::session_key(raw, &at, environment, report) else { continue };
-        if keys.iter().any(|other| other.expose() == key.expose()) {
-            report.refuse(at.problem("an earlier one is the same key", "Take one of the two out."));
-        }
-        keys.push(key);
-    }
+    let keys = session_keys::listed(&raw.keys, &at.field("keys"), environment, report);
     let or_zero = Option::unwrap_or_default;
-    SessionSettings { max_age: or_zero(max_age), idle: or_zero(idle), renew_every: or_zero(renew_every), keys }
+    SessionSettings { max_age: or_zero(max_age), idle: or_zero(idle), renew_every: or_zero(renew_every), keys, redis }
 }
 
 pub(super) fn token(

@@ -300,6 +300,18 @@ fn callback_path(provider: &ProviderSettings, path_prefix: &str) -> Option<Strin
     }
 }
 
+/// What is ours behind the prefix, besides the callback.
+const OUR_STEPS: [&str; 8] = [
+    "start",
+    "sign_out",
+    "signed_out",
+    "userinfo",
+    "sessions",
+    "backchannel_logout",
+    "frontchannel_logout",
+    "unavailable",
+];
+
 /// Refuses a redirect URI whose path means something else already, or cannot be served.
 fn tell_from_our_paths(
     provider: &ProviderSettings,
@@ -310,7 +322,7 @@ fn tell_from_our_paths(
     let Some(path) = provider.redirect_path() else { return };
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '~' | '/');
     let step = path.strip_prefix(path_prefix).and_then(|rest| rest.strip_prefix('/'));
-    let taken = step.is_some_and(|step| ["start", "sign_out", "signed_out", "userinfo", "unavailable"].contains(&step));
+    let taken = step.and_then(|step| step.split('/').next()).is_some_and(|step| OUR_STEPS.contains(&step));
     let what = if !path.chars().all(plain) || path.contains("//") || path == "/" {
         format!("`{path}` is no path that browsers can come back to")
     } else if taken || ["/.well-known", "/forward-auth", check].iter().any(|ours| address::below(&path, ours)) {

@@ -19,6 +19,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("sign_in_framed.html", include_str!("../../../templates/sign_in_framed.html")),
     ("signed_out.html", include_str!("../../../templates/signed_out.html")),
     ("sign_out.html", include_str!("../../../templates/sign_out.html")),
+    ("sessions.html", include_str!("../../../templates/sessions.html")),
     ("forbidden.html", include_str!("../../../templates/forbidden.html")),
     ("error.html", include_str!("../../../templates/error.html")),
 ];

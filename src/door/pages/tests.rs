@@ -89,7 +89,12 @@ async fn a_403_says_who_why_and_what_next() {
 
 #[tokio::test]
 async fn the_sign_out_question_is_a_form_that_keeps_the_way_back() {
-    let page = Page::SignOutQuestion { action: "/oauth2/sign_out", user: Some("ann"), rd: Some("/after") };
+    let page = Page::SignOutQuestion {
+        action: "/oauth2/sign_out",
+        user: Some("ann"),
+        rd: Some("/after"),
+        sessions: "/oauth2/sessions",
+    };
     let html = html(pages().render(StatusCode::OK, page, NONCE)).await;
     assert!(html.contains(r#"<form method="post" action="&#x2f;oauth2&#x2f;sign_out">"#), "{html}");
     assert!(html.contains(r#"name="rd" value="&#x2f;after""#), "{html}");
@@ -122,7 +127,16 @@ async fn hostile_text_stays_text() {
         Page::FramedSignIn { href: script },
         Page::SignIn { href: script },
         Page::SignedOut { home: "//evil.example" },
-        Page::SignOutQuestion { action: script, user: Some(evil), rd: Some(evil) },
+        Page::SignOutQuestion { action: script, user: Some(evil), rd: Some(evil), sessions: script },
+        Page::Sessions {
+            action: script,
+            user: evil,
+            this: OwnSession { sid: evil, device: Some(evil), address: None, signed_in_at: UnixTime::MAX },
+            others: &[OwnSession { sid: evil, device: Some(evil), address: None, signed_in_at: UnixTime::MAX }],
+            more: 1,
+            sign_out_href: script,
+            home: "//evil.example",
+        },
         Page::Forbidden { user: evil, reason: evil, sign_out_href: script, request_id: evil },
         Page::Error {
             title: evil,
@@ -148,7 +162,7 @@ async fn hostile_text_stays_text() {
 #[test]
 fn the_headers_keep_a_page_harmless() {
     let pages = pages();
-    let question = Page::SignOutQuestion { action: "/oauth2/sign_out", user: None, rd: None };
+    let question = Page::SignOutQuestion { action: "/oauth2/sign_out", user: None, rd: None, sessions: "/" };
     let response = pages.render(StatusCode::OK, question, NONCE);
     assert_eq!(
         header(&response, "content-security-policy"),

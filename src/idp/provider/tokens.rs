@@ -6,11 +6,12 @@ use serde_json::{Map, Value};
 use tracing::warn;
 
 use super::Provider;
-use crate::config::Overage;
+use crate::config::{Overage, ProviderSettings};
 use crate::identity::{Identity, ProviderTokens};
 use crate::idp::claims::Claims;
 use crate::idp::id_token::{self, Expected, Occasion};
 use crate::idp::keys::Verifier;
+use crate::idp::logout_token::{self, ProviderLogout};
 use crate::idp::metadata::Endpoints;
 use crate::idp::token_endpoint::{Granted, TokenEndpoint};
 use crate::idp::trouble::Trouble;
@@ -57,6 +58,25 @@ impl Provider {
         let endpoints = self.known()?;
         let renewed = self.try_to_renew(&endpoints, tokens, known).await;
         renewed.map_err(|trouble| trouble.at(self.id()))
+    }
+
+    /// Verifies a logout token that somebody has brought (OIDC Back-Channel Logout section 2.6). Whether it was brought
+    /// before is for the caller to see to.
+    ///
+    /// # Errors
+    /// [`IdpError::Misbehaved`] if it is none of this provider's for us; [`IdpError::Unreachable`] if that cannot be told.
+    pub async fn verify_logout(&self, token: &str) -> Result<ProviderLogout, IdpError> {
+        let endpoints = self.known()?;
+        let verified = async {
+            let refused = |reason: &str| Trouble::Misbehaved(format!("the logout token is refused: {reason}"));
+            let signed = self.verifier(&endpoints).verify(token).await.map_err(|trouble| match trouble {
+                Trouble::Misbehaved(reason) => refused(&reason),
+                other => other,
+            })?;
+            let ProviderSettings { issuer, client_id, .. } = &self.settings;
+            logout_token::check(&signed, issuer, client_id, self.clock.0.now()).map_err(|reason| refused(&reason))
+        };
+        verified.await.map_err(|trouble: Trouble| trouble.at(self.id()))
     }
 
     fn token_endpoint<'a>(&'a self, endpoints: &'a Endpoints) -> TokenEndpoint<'a> {

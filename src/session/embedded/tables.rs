@@ -1,16 +1,21 @@
-//! What the file holds: rows by key, burnt flows by id, and for both an order by expiry, so that sweeping reads only
-//! what it takes out. Every change here keeps the pairs together.
+//! What the file holds: rows by key and by tag, burnt flows by id, and for both an order by expiry, so that sweeping
+//! reads only what it takes out. Every change here keeps them together.
+
+use std::ops::Bound;
 
 use redb::{
     ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
 };
 
-use super::super::store::{Replaced, Revision, StoreKey, StoredRow};
+use super::super::store::{Cursor, NewRow, Page, Replaced, Revision, StoreKey, StoredRow, Tag};
 use crate::clock::UnixTime;
 
 /// Key to (revision, until, sealed row).
 const ROWS: TableDefinition<&[u8; 32], (u64, u64, &[u8])> = TableDefinition::new("rows");
 const ROW_EXPIRY: TableDefinition<(u64, &[u8; 32]), ()> = TableDefinition::new("row_expiry");
+/// Key to its tags, one after the other; and the other way round.
+const TAGS: TableDefinition<&[u8; 32], &[u8]> = TableDefinition::new("tags");
+const TAGGED: TableDefinition<(&[u8; 16], &[u8; 32]), ()> = TableDefinition::new("tagged");
 /// Flow to until.
 const FLOWS: TableDefinition<&[u8; 16], u64> = TableDefinition::new("flows");
 const FLOW_EXPIRY: TableDefinition<(u64, &[u8; 16]), ()> = TableDefinition::new("flow_expiry");
@@ -19,6 +24,8 @@ const FLOW_EXPIRY: TableDefinition<(u64, &[u8; 16]), ()> = TableDefinition::new(
 pub(super) struct Tables<'t> {
     rows: Table<'t, &'static [u8; 32], (u64, u64, &'static [u8])>,
     row_expiry: Table<'t, (u64, &'static [u8; 32]), ()>,
+    tags: Table<'t, &'static [u8; 32], &'static [u8]>,
+    tagged: Table<'t, (&'static [u8; 16], &'static [u8; 32]), ()>,
     flows: Table<'t, &'static [u8; 16], u64>,
     flow_expiry: Table<'t, (u64, &'static [u8; 16]), ()>,
 }
@@ -28,15 +35,23 @@ impl<'t> Tables<'t> {
         Ok(Self {
             rows: transaction.open_table(ROWS)?,
             row_expiry: transaction.open_table(ROW_EXPIRY)?,
+            tags: transaction.open_table(TAGS)?,
+            tagged: transaction.open_table(TAGGED)?,
             flows: transaction.open_table(FLOWS)?,
             flow_expiry: transaction.open_table(FLOW_EXPIRY)?,
         })
     }
 
-    pub(super) fn create(&mut self, key: StoreKey, row: &[u8], until: UnixTime) -> Result<(), redb::Error> {
+    pub(super) fn create(&mut self, key: StoreKey, new: &NewRow) -> Result<(), redb::Error> {
         self.remove(key)?;
-        self.rows.insert(key.as_bytes(), (Revision::FIRST.0, until.as_secs(), row))?;
-        self.row_expiry.insert((until.as_secs(), key.as_bytes()), ())?;
+        let until = new.until.min(new.ends_at).as_secs();
+        self.rows.insert(key.as_bytes(), (Revision::FIRST.0, until, &new.row[..]))?;
+        self.row_expiry.insert((until, key.as_bytes()), ())?;
+        let tags: Vec<u8> = new.tags.iter().flat_map(Tag::as_bytes).copied().collect();
+        self.tags.insert(key.as_bytes(), &tags[..])?;
+        for tag in &new.tags {
+            self.tagged.insert((tag.as_bytes(), key.as_bytes()), ())?;
+        }
         Ok(())
     }
 
@@ -65,8 +80,8 @@ impl<'t> Tables<'t> {
 
     pub(super) fn remove(&mut self, key: StoreKey) -> Result<bool, redb::Error> {
         let Some((_, until)) = self.head(key)? else { return Ok(false) };
-        self.rows.remove(key.as_bytes())?;
         self.row_expiry.remove((until, key.as_bytes()))?;
+        self.drop_row(key.as_bytes())?;
         Ok(true)
     }
 
@@ -83,7 +98,7 @@ impl<'t> Tables<'t> {
         let over = first::<32>(&self.row_expiry, now, most)?;
         for (until, key) in &over {
             self.row_expiry.remove((*until, key))?;
-            self.rows.remove(key)?;
+            self.drop_row(key)?;
         }
         Ok(over.len())
     }
@@ -95,6 +110,16 @@ impl<'t> Tables<'t> {
             self.flows.remove(flow)?;
         }
         Ok(over.len())
+    }
+
+    /// The row and its tags; its place in the order by expiry is the caller's.
+    fn drop_row(&mut self, key: &[u8; 32]) -> Result<(), redb::Error> {
+        self.rows.remove(key)?;
+        let tags = self.tags.remove(key)?.map(|tags| tags.value().to_vec()).unwrap_or_default();
+        for tag in tags.as_chunks().0 {
+            self.tagged.remove((tag, key))?;
+        }
+        Ok(())
     }
 
     /// Revision and until.
@@ -109,11 +134,12 @@ impl<'t> Tables<'t> {
 /// The tables as they were at one moment.
 pub(super) struct Snapshot {
     rows: ReadOnlyTable<&'static [u8; 32], (u64, u64, &'static [u8])>,
+    tagged: ReadOnlyTable<(&'static [u8; 16], &'static [u8; 32]), ()>,
 }
 
 impl Snapshot {
     pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
-        Ok(Self { rows: transaction.open_table(ROWS)? })
+        Ok(Self { rows: transaction.open_table(ROWS)?, tagged: transaction.open_table(TAGGED)? })
     }
 
     pub(super) fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, redb::Error> {
@@ -122,6 +148,25 @@ impl Snapshot {
             let until = UnixTime::from_secs(until);
             (until > now).then(|| StoredRow { row: row.to_vec(), revision: Revision(revision), until })
         }))
+    }
+
+    pub(super) fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, redb::Error> {
+        let mut keys = Vec::new();
+        for entry in self.tagged.range((tag.as_bytes(), &[0; 32])..=(tag.as_bytes(), &[0xff; 32]))? {
+            keys.push(StoreKey(*entry?.0.value().1));
+        }
+        Ok(keys)
+    }
+
+    /// At most so many rows, in the order of their keys.
+    pub(super) fn page(&self, after: Cursor, most: usize) -> Result<Page, redb::Error> {
+        let mut keys = Vec::new();
+        let from = if after == Cursor::START { Bound::Unbounded } else { Bound::Excluded(after.as_bytes()) };
+        for entry in self.rows.range::<&[u8; 32]>((from, Bound::Unbounded))?.take(most) {
+            keys.push(StoreKey(*entry?.0.value()));
+        }
+        let next = keys.last().filter(|_| keys.len() == most).map(|last| Cursor(last.0));
+        Ok(Page { keys, next })
     }
 
     pub(super) fn count(&self) -> Result<u64, redb::Error> {

@@ -10,17 +10,11 @@ use tempfile::TempDir;
 
 use super::*;
 
-fn open() -> (Arc<dyn Store>, TempDir) {
-    let directory = tempfile::tempdir().expect("a directory");
-    let store = Embedded::open(directory.path().join("sessions.redb")).expect("a new store");
-    (Arc::new(store), directory)
-}
-
-mod conforms {
-    crate::session::conformance::on_each_case!(std::future::ready(super::open()));
-}
-
 const KEY: StoreKey = StoreKey([7; 32]);
+
+fn row(row: Vec<u8>) -> NewRow {
+    NewRow { row, until: at(100), ends_at: at(200), tags: Vec::new() }
+}
 
 fn at(seconds: u64) -> UnixTime {
     UnixTime::from_secs(seconds)
@@ -31,7 +25,7 @@ async fn what_was_answered_is_there_after_reopening() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("sessions.redb");
     let store = Embedded::open(&path).expect("a new store");
-    store.create(KEY, b"ann".to_vec(), at(100)).await.expect("created");
+    store.create(KEY, row(b"ann".to_vec())).await.expect("created");
     store.burn([1; 16], at(100)).await.expect("burnt");
     drop(store);
     let store = Embedded::open(&path).expect("opened again");
@@ -58,7 +52,7 @@ async fn a_second_opener_is_told_who_is_in_the_way() {
     let store = Embedded::open(&path).expect("a new store");
     let error = Embedded::open(&path).expect_err("in use");
     assert_eq!(error, StoreError::InUse { path: path.display().to_string() });
-    store.create(KEY, b"ann".to_vec(), at(100)).await.expect("the first goes on");
+    store.create(KEY, row(b"ann".to_vec())).await.expect("the first goes on");
 }
 
 #[test]
@@ -79,7 +73,7 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
     let path = directory.path().join("sessions.redb");
     let store = Embedded::open(&path).expect("a new store");
     for n in 0..200 {
-        store.create(StoreKey([n; 32]), vec![n; 2_000], at(100)).await.expect("created");
+        store.create(StoreKey([n; 32]), row(vec![n; 2_000])).await.expect("created");
     }
     drop(store);
     let whole = fs::read(&path).expect("the file");
@@ -111,13 +105,13 @@ async fn a_damaged_file_is_an_error_and_no_panic() {
 async fn after_a_full_disk_it_goes_on_by_itself() {
     let disk = Disk::default();
     let store = disk.open();
-    store.create(StoreKey([1; 32]), b"ann".to_vec(), at(100)).await.expect("created");
+    store.create(StoreKey([1; 32]), row(b"ann".to_vec())).await.expect("created");
     disk.full.store(true, Ordering::SeqCst);
-    let error = store.create(StoreKey([2; 32]), b"bob".to_vec(), at(100)).await.expect_err("the disk is full");
+    let error = store.create(StoreKey([2; 32]), row(b"bob".to_vec())).await.expect_err("the disk is full");
     assert!(matches!(error, StoreError::Unavailable { .. }), "{error}");
-    assert!(store.remove(StoreKey([1; 32])).await.is_err());
+    assert!(store.remove(StoreKey([1; 32]), at(200)).await.is_err());
     disk.full.store(false, Ordering::SeqCst);
-    store.create(StoreKey([3; 32]), b"cid".to_vec(), at(100)).await.expect("there is room again");
+    store.create(StoreKey([3; 32]), row(b"cid".to_vec())).await.expect("there is room again");
     assert_eq!(store.load(StoreKey([1; 32]), at(0)).await.expect("loaded").expect("there").row, b"ann");
     assert_eq!(store.load(StoreKey([3; 32]), at(0)).await.expect("loaded").expect("there").row, b"cid");
 }
@@ -131,13 +125,13 @@ async fn a_disk_that_hangs_is_not_waited_for() {
     let many = (0..2_000_u64).map(|n| {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&n.to_be_bytes());
-        store.create(StoreKey(key), vec![1], at(100))
+        store.create(StoreKey(key), row(vec![1]))
     });
     let answers = futures_util::future::join_all(many).await;
     assert!(answers.iter().all(|answer| matches!(answer, Err(StoreError::Unavailable { .. }))));
     drop(hung);
     tokio::time::resume();
-    store.create(KEY, vec![1], at(100)).await.expect("the disk is back");
+    store.create(KEY, row(vec![1])).await.expect("the disk is back");
 }
 
 #[tokio::test]
@@ -145,7 +139,7 @@ async fn a_dead_writer_is_an_error_and_no_hang() {
     let (store, _directory) = open_embedded();
     let died = store.write(|_| -> Result<(), redb::Error> { panic!("a bug") }).await;
     assert!(matches!(died, Err(StoreError::Unavailable { .. })));
-    assert!(matches!(store.remove(KEY).await, Err(StoreError::Unavailable { .. })));
+    assert!(matches!(store.remove(KEY, at(200)).await, Err(StoreError::Unavailable { .. })));
 }
 
 fn open_embedded() -> (Embedded, TempDir) {

@@ -25,11 +25,16 @@ struct House {
 
 impl House {
     fn new() -> Self {
+        Self::with_grace(Duration::ZERO)
+    }
+
+    /// Where sessions in memory go on for so long without the store.
+    fn with_grace(span: Duration) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let store = Embedded::open(directory.path().join("sessions.redb")).expect("a store");
         let store = Faulty::over(Arc::new(store));
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(START)));
-        let sessions = sessions(&store, &clock, &[1]);
+        let sessions = Sessions { grace: Grace::of(span), ..sessions(&store, &clock, &[1]) };
         Self { sessions, store, clock, _directory: directory }
     }
 
@@ -54,9 +59,13 @@ impl House {
 
 fn sessions(store: &Arc<Faulty>, clock: &Arc<TestClock>, keys: &[u8]) -> Sessions {
     let keys = keys.iter().map(|byte| SecretBytes::new([*byte; 32])).collect();
-    let settings = SessionSettings { max_age: HOUR * 24, idle: HOUR * 8, renew_every: MINUTE * 15, keys: vec![] };
+    let settings =
+        SessionSettings { max_age: HOUR * 24, idle: HOUR * 8, renew_every: MINUTE * 15, keys: vec![], redis: None };
     let keys = Arc::new(SessionKeys::new(keys).expect("keys"));
-    Sessions::new(Arc::clone(store) as _, keys, Arc::clone(clock) as _, Arc::new(SystemEntropy), &settings)
+    let sessions =
+        Sessions::new(Arc::clone(store) as _, keys, Arc::clone(clock) as _, Arc::new(SystemEntropy), &settings);
+    sessions.tracked();
+    sessions
 }
 
 fn brought(user: &str, token: &str) -> NewSession {
@@ -125,9 +134,27 @@ async fn a_row_in_another_sessions_place_is_no_session() {
     let house = House::new();
     let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
     let row = house.row(&ann).await.expect("a row");
-    house.store.remove(bob.key).await.expect("removed");
-    house.store.create(bob.key, row.row, row.until).await.expect("swapped");
+    house.store.remove(bob.key, row.until).await.expect("removed");
+    let swapped = NewRow { row: row.row, until: row.until, ends_at: row.until, tags: Vec::new() };
+    house.store.create(bob.key, swapped).await.expect("swapped");
     assert!(house.restarted(&[1]).find(&bob).await.expect("answered").is_none());
+}
+
+#[tokio::test]
+async fn sessions_are_found_by_whose_they_are() {
+    let house = House::new();
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let session = house.sessions.find(&ann).await.expect("answered").expect("there").session.clone();
+    let Identity { provider, subject, user, .. } = &session.identity;
+    let sid = session.provider_sid.as_deref().expect("a sid");
+    let both = house.sessions.keys_of(Of::ProviderSession(provider, sid)).await.expect("found");
+    assert!(both.len() == 2 && both.contains(&ann.key) && both.contains(&bob.key), "{both:?}");
+    for whose in [Of::User(user), Of::Subject(provider, subject)] {
+        assert_eq!(house.sessions.keys_of(whose).await, Ok(vec![ann.key]), "{whose:?}");
+        assert_eq!(house.restarted(&[9, 1]).keys_of(whose).await, Ok(vec![ann.key]), "{whose:?}, with a new key");
+    }
+    house.sessions.end(ann.key).await.expect("ended");
+    assert_eq!(house.sessions.keys_of(Of::User(user)).await, Ok(vec![]));
 }
 
 #[tokio::test]
@@ -332,6 +359,74 @@ async fn the_house_is_swept_of_what_is_over() {
 }
 
 #[tokio::test]
+async fn without_grace_nobody_goes_on_without_the_store() {
+    let house = House::new();
+    let ann = house.sign_in("ann").await;
+    house.sessions.lost();
+    house.store.set_broken(true);
+    assert!(house.sessions.find(&ann).await.is_err() && house.sessions.find(&ann).await.is_err());
+    assert_eq!(house.sessions.grace_left(), None);
+}
+
+#[tokio::test]
+async fn by_grace_sessions_in_memory_go_on_without_the_store_for_a_while() {
+    let house = House::with_grace(MINUTE * 5);
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let stranger = house.restarted(&[1]).create(brought("cid", "first")).await.expect("created").0;
+    let stranger = house.sessions.prove(&stranger).expect("ours");
+    assert_eq!(house.sessions.grace_left(), None);
+    house.sessions.lost();
+    house.store.set_broken(true);
+    assert_eq!(house.sessions.grace_left(), Some(MINUTE * 5));
+    for _ in 0..2 {
+        assert!(house.cached(&ann).is_none(), "not without having tried the store");
+        assert!(house.sessions.find(&ann).await.expect("by grace").is_some());
+        assert!(house.sessions.find(&stranger).await.is_err(), "it was not in memory");
+    }
+    // Whoever signs out here has done so, though the store does not know.
+    assert!(house.sessions.end(bob.key).await.is_err());
+    assert!(house.sessions.find(&bob).await.expect("known here").is_none());
+    house.clock.advance(MINUTE * 4);
+    house.sessions.sweep().await;
+    assert!(house.sessions.find(&bob).await.is_err(), "also when it is long ago");
+    // A second loss does not begin another grace.
+    house.sessions.lost();
+    house.clock.advance(Duration::from_secs(59));
+    assert!(house.sessions.find(&ann).await.expect("by grace").is_some());
+    house.clock.advance(Duration::from_secs(1));
+    assert!(house.sessions.find(&ann).await.is_err());
+    assert_eq!(house.sessions.grace_left(), None);
+    house.store.set_broken(false);
+    assert!(house.sessions.find(&ann).await.expect("answered").is_some());
+}
+
+#[tokio::test]
+async fn by_grace_nobody_goes_on_of_whom_the_store_says_otherwise_or_nobody_knows() {
+    let house = House::with_grace(MINUTE);
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    house.sessions.lost();
+    house.store.remove(ann.key, house.clock.now().plus(HOUR)).await.expect("signed out elsewhere");
+    assert!(house.sessions.find(&ann).await.expect("answered").is_none(), "the store was there to be asked");
+    // What was in memory before a change could be missed says nothing of afterwards.
+    house.sessions.tracked();
+    assert_eq!(house.sessions.grace_left(), None);
+    house.sessions.lost();
+    house.store.set_broken(true);
+    assert!(house.sessions.find(&bob).await.is_err() && house.sessions.find(&bob).await.is_err());
+}
+
+#[tokio::test]
+async fn by_grace_nobody_outlives_their_session() {
+    let house = House::with_grace(MINUTE * 5);
+    let ann = house.sign_in("ann").await;
+    house.clock.advance(HOUR * 7 + MINUTE * 59);
+    house.sessions.lost();
+    house.store.set_broken(true);
+    house.clock.advance(MINUTE);
+    assert!(house.sessions.find(&ann).await.is_err() && house.sessions.find(&ann).await.is_err());
+}
+
+#[tokio::test]
 async fn a_session_with_all_the_groups_there_may_be_still_works() {
     let house = House::new();
     let mut new = brought("ann", &"t".repeat(20_000));
@@ -375,3 +470,77 @@ async fn the_house_is_kept_in_a_task_of_its_own() {
 }
 
 fn may_move_between_threads(_: &impl Send) {}
+
+/// Keys of these bytes, the newest first.
+fn keys(newest_first: &[u8]) -> SessionKeys {
+    SessionKeys::new(newest_first.iter().map(|byte| SecretBytes::new([*byte; 32])).collect()).expect("keys")
+}
+
+#[tokio::test]
+async fn a_row_is_sealed_anew_once_when_it_is_used_and_stays_what_it_is() {
+    let house = House::new();
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let (before, unused) = (house.row(&ann).await.expect("a row"), house.row(&bob).await);
+
+    let rotated = house.restarted(&[2, 1]);
+    rotated.find(&ann).await.expect("answered").expect("nobody is logged out");
+    assert_eq!(house.row(&ann).await.as_ref(), Some(&before), "not on the way of a check");
+    rotated.reseal().await;
+    let after = house.row(&ann).await.expect("a row");
+    assert_eq!(
+        SessionKeys::maker(&after.row),
+        SessionKeys::maker(&keys(&[2]).seal(crate::seal::Purpose::Row, b"", b""))
+    );
+    assert_eq!((after.revision, after.until), (Revision(before.revision.0 + 1), before.until));
+    assert_eq!(house.row(&bob).await, unused, "nobody has used it");
+
+    // Neither whoever had it in memory nor anybody else does it again.
+    for sessions in [&rotated, &house.restarted(&[2, 1])] {
+        sessions.find(&ann).await.expect("answered").expect("there");
+        sessions.reseal().await;
+        assert_eq!(house.row(&ann).await.as_ref(), Some(&after));
+    }
+    let without_the_old = house.restarted(&[2]);
+    let live = without_the_old.find(&ann).await.expect("answered").expect("it needs the old key no more");
+    let tokens = without_the_old.tokens(&ann, &live).expect("its own");
+    assert_eq!(tokens.refresh_token.map(|token| token.expose().to_owned()).as_deref(), Some("refresh-first"));
+    assert!(without_the_old.find(&bob).await.expect("answered").is_none());
+}
+
+#[tokio::test]
+async fn what_is_in_memory_when_keys_change_is_sealed_anew_when_it_is_touched() {
+    let house = House::new();
+    let ann = house.sign_in("ann").await;
+    house.sessions.keys.follow(&keys(&[2, 1]));
+    house.sessions.reseal().await;
+    assert!(house.restarted(&[2]).find(&ann).await.expect("answered").is_none(), "nobody has used it yet");
+    house.clock.advance(MINUTE * 2);
+    assert!(house.cached(&ann).is_some(), "nobody is logged out");
+    house.sessions.flush().await;
+    house.sessions.reseal().await;
+    let live = house.restarted(&[2]).find(&ann).await.expect("answered").expect("sealed anew");
+    assert!(!live.is_over(UnixTime::from_secs(START).plus(HOUR * 8 + MINUTE)), "and used meanwhile");
+}
+
+#[tokio::test]
+async fn neither_a_renewal_nor_an_end_is_lost_to_a_row_that_is_sealed_anew() {
+    let house = House::new();
+    let (ann, bob) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let rotated = house.restarted(&[2, 1]);
+    let seen = rotated.find(&ann).await.expect("answered").expect("there");
+    rotated.find(&bob).await.expect("answered").expect("there");
+
+    // Another replica seals it anew while this one asks the provider.
+    rotated.reseal().await;
+    let renewed = rotated.renew(&ann, &seen, brought("ann", "second")).await;
+    assert_eq!(renewed, Ok(Replaced::Done(Revision(seen.revision.0 + 2))));
+    let live = rotated.find(&ann).await.expect("answered").expect("there");
+    assert_eq!(rotated.tokens(&ann, &live).expect("its own").access_token.expose(), "access-second");
+    // Who comes later with what was seen before that has nothing to say any more.
+    assert_eq!(rotated.renew(&ann, &seen, brought("ann", "third")).await, Ok(Replaced::Superseded));
+
+    rotated.reseals.note(bob.key);
+    rotated.end(bob.key).await.expect("ended");
+    rotated.reseal().await;
+    assert!(house.row(&bob).await.is_none());
+}

@@ -15,7 +15,7 @@ fn unknown_keys_are_refused_and_the_near_one_is_named() {
         [
             "countersign.yaml:4:11: session.ttl",
             "there is no such key",
-            "The keys here are `store`, `max_age`, `idle`, `renew_every`, `keys`."
+            "The keys here are `store`, `max_age`, `idle`, `renew_every`, `keys`, `redis`."
         ]
     );
     assert_eq!(

@@ -85,18 +85,10 @@ fn lifetimes_that_contradict_each_other_are_refused() {
 }
 
 #[test]
-fn sessions_are_embedded_in_this_version() {
-    assert_eq!(
-        mistake(&good("session: {store: redis}\n")),
-        [
-            "countersign.yaml:4:18: session.store",
-            "this version keeps sessions in `embedded` only",
-            "Write `embedded`, and run one replica."
-        ]
-    );
+fn sessions_are_kept_where_we_know_to() {
     assert_eq!(
         mistake(&good("session: {store: memory}\n")),
-        ["countersign.yaml:4:18: session.store", "`memory` is not known here", "Write one of `embedded`."]
+        ["countersign.yaml:4:18: session.store", "`memory` is not known here", "Write one of `embedded`, `redis`."]
     );
 }
 

@@ -301,6 +301,8 @@ fn a_redirect_uri_that_cannot_be_answered_is_refused() {
         ("/a//b", "`/a//b` is no path that browsers can come back to"),
         ("/{a}", "`/%7Ba%7D` is no path that browsers can come back to"),
         ("/oauth2/sign_out", "`/oauth2/sign_out` is ours already"),
+        ("/oauth2/sessions", "`/oauth2/sessions` is ours already"),
+        ("/oauth2/backchannel_logout/dex", "`/oauth2/backchannel_logout/dex` is ours already"),
         ("https://mesh.example.com/.well-known/jwks.json", "`/.well-known/jwks.json` is ours already"),
         ("/check/x", "`/check/x` is ours already"),
     ] {

@@ -17,6 +17,8 @@ const provider = new Provider(issuer, {
     post_logout_redirect_uris: [afterLogout],
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
+    backchannel_logout_uri: callback.replace(/callback$/, 'backchannel_logout'),
+    backchannel_logout_session_required: true,
   }],
   claims: { openid: ['sub'], email: ['email', 'email_verified'], groups: ['groups'], profile: ['name'] },
   scopes: ['openid', 'email', 'profile', 'groups', 'offline_access'],
@@ -26,7 +28,14 @@ const provider = new Provider(issuer, {
   conformIdTokenClaims: false,
   cookies: { keys: ['only-for-tests'] },
   pkce: { required: () => true },
-  features: { devInteractions: { enabled: true }, revocation: { enabled: true }, rpInitiatedLogout: { enabled: true } },
+  features: {
+    backchannelLogout: { enabled: true },
+    devInteractions: { enabled: true },
+    revocation: { enabled: true },
+    rpInitiatedLogout: { enabled: true },
+  },
+  // Its own way out goes nowhere on loopback, where all of the rig is.
+  fetch: (url, { dispatcher, ...options }) => fetch(url, options),
   findAccount: (_, id) => ({
     accountId: id,
     claims: () => ({ sub: id, name: id, email: `${id}@example.com`, email_verified: true, groups: groups() }),
@@ -45,4 +54,11 @@ provider.use(async (ctx, next) => {
     }));
   }
 });
+for (const event of ['backchannel.success', 'backchannel.error']) {
+  provider.on(event, (_, first, second) => {
+    const status = event === 'backchannel.success' ? 200 : (first.response?.status ?? 0);
+    if (status !== 200) console.error(first);
+    console.log(JSON.stringify({ route: 'backchannel_logout', status }));
+  });
+}
 provider.listen(Number(port), '127.0.0.1');

@@ -1,0 +1,371 @@
+//! The store of many replicas: Redis or Valkey, one server, sentinels or a cluster. Of a session it keeps the sealed row
+//! (`cs:1:s:{…}`), whose life is that of the session and whose changes every replica is told of, and apart from it the
+//! idle clock (`cs:1:i:{…}`), which nobody needs to be told of. Besides there are lists: by tag, and of all sessions in
+//! the order in which they would be over. They may be behind the rows, and are mended when they are read.
+
+mod deadlines;
+mod endings;
+mod line;
+mod listener;
+mod pages;
+mod scripts;
+mod servers;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use redis::{RedisError, RedisResult, Value, cmd, pipe};
+
+use self::endings::Endings;
+use self::line::{Line, unavailable};
+use self::scripts::{END, Scripts};
+use self::servers::Servers;
+use super::store::{
+    Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
+};
+use crate::clock::{Clock, UnixTime};
+use crate::config::RedisSettings;
+
+/// Sessions in a Redis or Valkey.
+pub struct Redis {
+    servers: Arc<Servers>,
+    line: Line,
+    /// Endings wait for a replica to have them, and whoever shares their connection waits as well.
+    endings_line: Line,
+    endings: Endings,
+    scripts: Scripts,
+    clock: Arc<dyn Clock>,
+}
+
+/// What every key begins with: ours, and how what is under it is written.
+const PREFIX: &str = "cs:1:";
+const ROWS: &str = "cs:1:s:";
+
+/// Into so many lists all sessions are spread.
+const LISTS: u8 = 64;
+/// How many questions of one kind are under way at a time.
+const AT_A_TIME: usize = 64;
+/// How many entries of a list are looked at in one step.
+const BATCH: usize = 512;
+
+impl Redis {
+    /// A store at those servers. They are not asked anything yet.
+    ///
+    /// # Errors
+    /// If the settings name no servers that could be asked.
+    pub fn new(settings: &RedisSettings, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let servers = Arc::new(Servers::new(settings).map_err(unavailable)?);
+        Ok(Self {
+            line: Line::new(Arc::clone(&servers)),
+            endings_line: Line::new(Arc::clone(&servers)),
+            servers,
+            endings: Endings::default(),
+            scripts: Scripts::new(),
+            clock,
+        })
+    }
+
+    /// How long something is to be kept that is of use until `end`, in milliseconds.
+    fn life(&self, end: UnixTime) -> u64 {
+        // The servers' clocks and ours may differ; that something is over, the one who reads it sees for themselves.
+        const SPARE: Duration = Duration::from_mins(1);
+        u64::try_from((end.since(self.clock.now()) + SPARE).as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Writes the end of a session, and waits for a replica to have it where there are some. Whether there was a row.
+    async fn write_ending(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
+        let life = self.life(ends_at);
+        let (row, clock) = (&row_key(key), &clock_key(key));
+        self.endings_line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                let mut ending = pipe();
+                ending.cmd("EVAL").arg(END).arg(2).arg(row).arg(clock).arg(life).cmd("ROLE");
+                let (had, role): (bool, Vec<Value>) = ending.query_async(&mut link).await?;
+                let has_replicas = matches!(role.get(2), Some(Value::Array(replicas)) if !replicas.is_empty());
+                if has_replicas {
+                    let wait = u64::try_from(deadlines::REPLICATION.as_millis()).unwrap_or(u64::MAX);
+                    let mut waiting = pipe();
+                    // The first leads to the server that has the row.
+                    waiting.cmd("EXISTS").arg(row).ignore().cmd("WAIT").arg(1).arg(wait);
+                    let (replicas,): (u64,) = waiting.query_async(&mut link).await?;
+                    if replicas == 0 {
+                        tracing::warn!("no replica of Redis has the end of a session yet; should its primary fail now, it is written again");
+                    }
+                }
+                Ok(had)
+            })
+            .await
+    }
+
+    /// Writes all endings that are remembered once more: to servers that may not have them.
+    async fn write_endings_again(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let endings = self.endings.all().into_iter().filter(|(_, ends_at)| *ends_at > now);
+        stream::iter(endings)
+            .map(|(key, ends_at)| self.write_ending(key, ends_at))
+            .buffer_unordered(AT_A_TIME)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await
+    }
+
+    async fn sweep_list(&self, list: u8, now: UnixTime) -> Result<u64, StoreError> {
+        let mut swept = 0;
+        loop {
+            let over: Vec<Vec<u8>> = self
+                .line
+                .ask(deadlines::HOUSEKEEPING, move |mut link| async move {
+                    let mut range = cmd("ZRANGEBYSCORE");
+                    range.arg(list_key(list)).arg("-inf").arg(now.as_secs()).arg("LIMIT").arg(0).arg(BATCH);
+                    range.query_async(&mut link).await
+                })
+                .await?;
+            let found = over.len();
+            swept += stream::iter(over)
+                .map(|id| self.sweep_one(id, now))
+                .buffer_unordered(AT_A_TIME)
+                .try_fold(0, |sum, one| std::future::ready(Ok(sum + u64::from(one))))
+                .await?;
+            if found < BATCH {
+                return Ok(swept);
+            }
+        }
+    }
+
+    /// Takes a session out that its list says is over; whether it was. Otherwise the list is mended.
+    async fn sweep_one(&self, id: Vec<u8>, now: UnixTime) -> Result<bool, StoreError> {
+        let Ok(key) = <[u8; 32]>::try_from(&id[..]).map(StoreKey) else { return Ok(false) };
+        let (script, id) = (&self.scripts.sweep, &id);
+        self.line
+            .ask(deadlines::HOUSEKEEPING, move |mut link| async move {
+                let mut sweep = script.key(row_key(key));
+                let until: i64 = sweep.key(clock_key(key)).arg(now.as_secs()).invoke_async(&mut link).await?;
+                let list = list_key(list_of(key));
+                if until > 0 {
+                    let () = cmd("ZADD").arg(list).arg("XX").arg(until).arg(id).query_async(&mut link).await?;
+                } else {
+                    let () = cmd("ZREM").arg(list).arg(id).query_async(&mut link).await?;
+                }
+                Ok(until == 0)
+            })
+            .await
+    }
+}
+
+#[async_trait]
+impl Store for Redis {
+    async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
+        let until = new.until.min(new.ends_at);
+        let (row_life, clock_life) = (self.life(new.ends_at), self.life(until));
+        let (scripts, new) = (&self.scripts, &new);
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                // The lists first: what they name and is not there, they lose again; a row that no list has would stay.
+                for tag in &new.tags {
+                    let mut tagging = scripts.tag.key(tag_key(*tag));
+                    tagging.arg(new.ends_at.as_secs()).arg(key.as_bytes()).arg(row_life);
+                    let () = tagging.invoke_async(&mut link).await?;
+                }
+                let mut listing = cmd("ZADD");
+                listing.arg(list_key(list_of(key))).arg(until.as_secs()).arg(key.as_bytes());
+                let () = listing.query_async(&mut link).await?;
+                let mut creating = scripts.create.key(row_key(key));
+                creating.key(clock_key(key)).arg(&new.row).arg(row_life).arg(until.as_secs()).arg(clock_life);
+                // Keys are random: if something is there, it is what we wrote before the connection was lost.
+                creating.invoke_async::<()>(&mut link).await
+            })
+            .await
+    }
+
+    async fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, StoreError> {
+        if self.endings.hold(key) {
+            return Ok(None);
+        }
+        let (row, clock): (Vec<Value>, Option<u64>) = self
+            .line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                let mut loading = pipe();
+                loading.cmd("HMGET").arg(row_key(key)).arg("v").arg("d").cmd("GET").arg(clock_key(key));
+                loading.query_async(&mut link).await
+            })
+            .await?;
+        let (revision, row): (Option<u64>, Option<Vec<u8>>) = parse(row)?;
+        let (Some(revision), Some(row), Some(until)) = (revision, row, clock) else { return Ok(None) };
+        let until = UnixTime::from_secs(until);
+        Ok((until > now).then_some(StoredRow { row, revision: Revision(revision), until }))
+    }
+
+    async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError> {
+        let (script, row) = (&self.scripts.replace, &row);
+        let revision: i64 = self
+            .line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                script.key(row_key(key)).arg(expected.0).arg(row).invoke_async(&mut link).await
+            })
+            .await?;
+        Ok(match u64::try_from(revision) {
+            Ok(0) => Replaced::Gone,
+            Ok(revision) => Replaced::Done(Revision(revision)),
+            Err(_) => Replaced::Superseded,
+        })
+    }
+
+    async fn touch(&self, touches: Vec<(StoreKey, UnixTime)>) -> Result<(), StoreError> {
+        let script = &self.scripts.touch;
+        stream::iter(touches)
+            .map(|(key, until)| {
+                let life = self.life(until);
+                self.line.ask(deadlines::HOUSEKEEPING, move |mut link| async move {
+                    let mut touching = script.key(clock_key(key));
+                    touching.arg(until.as_secs()).arg(life).invoke_async(&mut link).await
+                })
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_for_each(|()| std::future::ready(Ok(())))
+            .await
+    }
+
+    async fn remove(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
+        self.endings.remember(key, ends_at, self.clock.now());
+        let had = self.write_ending(key, ends_at).await?;
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                cmd("ZREM").arg(list_key(list_of(key))).arg(key.as_bytes()).query_async::<()>(&mut link).await
+            })
+            .await
+            // The list is mended when it is swept.
+            .unwrap_or_else(|error| tracing::debug!(%error, "an ended session is still listed"));
+        Ok(had)
+    }
+
+    async fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, StoreError> {
+        let ids: Vec<Vec<u8>> = self
+            .line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                cmd("ZRANGE").arg(tag_key(tag)).arg(0).arg(-1).query_async(&mut link).await
+            })
+            .await?;
+        let keys: Vec<StoreKey> = ids.into_iter().filter_map(|id| id.try_into().ok()).map(StoreKey).collect();
+        let found: Vec<(StoreKey, bool)> = stream::iter(keys)
+            .map(|key| async move {
+                let is_there = self.line.ask(deadlines::QUESTION, move |mut link| async move {
+                    cmd("HEXISTS").arg(row_key(key)).arg("d").query_async::<bool>(&mut link).await
+                });
+                Ok::<_, StoreError>((key, is_there.await?))
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await?;
+        for (key, _) in found.iter().filter(|(_, is_there)| !is_there) {
+            self.line
+                .ask(deadlines::QUESTION, move |mut link| async move {
+                    cmd("ZREM").arg(tag_key(tag)).arg(key.as_bytes()).query_async::<()>(&mut link).await
+                })
+                .await?;
+        }
+        Ok(found.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect())
+    }
+
+    async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
+        pages::page(self, after).await
+    }
+
+    async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
+        let life = self.life(until);
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                let key = format!("{PREFIX}f:{}", URL_SAFE_NO_PAD.encode(flow));
+                let set: Option<String> =
+                    cmd("SET").arg(key).arg(1).arg("NX").arg("PX").arg(life).query_async(&mut link).await?;
+                Ok(set.is_some())
+            })
+            .await
+    }
+
+    async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
+        let (script, span) = (&self.scripts.lease, u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                script.key(lease_key(key)).arg(&holder.0).arg(span).invoke_async(&mut link).await
+            })
+            .await
+    }
+
+    async fn release(&self, key: StoreKey, holder: Holder) -> Result<(), StoreError> {
+        let script = &self.scripts.release;
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                script.key(lease_key(key)).arg(&holder.0).invoke_async(&mut link).await
+            })
+            .await
+    }
+
+    async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
+        let mut swept = 0;
+        for list in 0..LISTS {
+            swept += self.sweep_list(list, now).await?;
+        }
+        Ok(swept)
+    }
+
+    async fn count(&self) -> Result<u64, StoreError> {
+        stream::iter(0..LISTS)
+            .map(|list| {
+                self.line.ask(deadlines::QUESTION, move |mut link| async move {
+                    cmd("ZCARD").arg(list_key(list)).query_async::<u64>(&mut link).await
+                })
+            })
+            .buffer_unordered(AT_A_TIME)
+            .try_fold(0, |sum, one| std::future::ready(Ok(sum + one)))
+            .await
+    }
+
+    async fn watch(&self, told: &dyn Told) {
+        listener::listen(self, told).await;
+    }
+}
+
+impl fmt::Debug for Redis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Redis")
+    }
+}
+
+fn row_key(key: StoreKey) -> String {
+    format!("{ROWS}{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
+}
+
+fn clock_key(key: StoreKey) -> String {
+    format!("{PREFIX}i:{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
+}
+
+fn lease_key(key: StoreKey) -> String {
+    format!("{PREFIX}r:{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
+}
+
+fn tag_key(tag: Tag) -> String {
+    format!("{PREFIX}t:{}", URL_SAFE_NO_PAD.encode(tag.as_bytes()))
+}
+
+fn list_key(list: u8) -> String {
+    format!("{PREFIX}l:{list}")
+}
+
+fn list_of(key: StoreKey) -> u8 {
+    key.as_bytes()[0] % LISTS
+}
+
+/// The key of a row, read back.
+fn key_of(row_key: &[u8]) -> Option<StoreKey> {
+    let id = row_key.strip_prefix(ROWS.as_bytes())?.strip_prefix(b"{")?.strip_suffix(b"}")?;
+    URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok().map(StoreKey)
+}
+
+fn parse<T: redis::FromRedisValue>(values: Vec<Value>) -> Result<T, StoreError> {
+    let parsed: RedisResult<T> = redis::from_redis_value(Value::Array(values)).map_err(RedisError::from);
+    parsed.map_err(unavailable)
+}

@@ -1,0 +1,20 @@
+//! How long anything may take. A gateway gives a check up after two seconds, and is to be answered before.
+
+use std::time::Duration;
+
+/// To connect, the handshakes included.
+pub(super) const CONNECT: Duration = Duration::from_millis(500);
+/// For one answer.
+pub(super) const ANSWER: Duration = Duration::from_millis(500);
+/// For a question, connecting included.
+pub(super) const QUESTION: Duration = Duration::from_millis(1200);
+/// For what nobody's request waits for.
+pub(super) const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// For a replica to have what was written.
+pub(super) const REPLICATION: Duration = Duration::from_millis(200);
+/// Between two questions whether a listener is still told.
+pub(super) const HEARTBEAT: Duration = Duration::from_millis(100);
+/// Without an answer to that for so long, it is lost.
+pub(super) const SILENCE: Duration = Duration::from_millis(300);
+/// Between two looks whether another one has become primary.
+pub(super) const TOPOLOGY: Duration = Duration::from_secs(1);

@@ -1,0 +1,150 @@
+//! What others change, as the servers tell it: one connection to each primary, which is asked ten times a second whether
+//! it is still there. As long as all of them are, nothing is missed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use redis::aio::MultiplexedConnection;
+use redis::{Client, PushInfo, PushKind, RedisResult, Value, cmd};
+use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::super::store::Told;
+use super::servers::patience;
+use super::{ROWS, Redis, deadlines, key_of};
+
+/// How long to wait before it is tried anew.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Listens for ever.
+pub(super) async fn listen(store: &Redis, told: &dyn Told) {
+    let mut is_first = true;
+    loop {
+        let (sender, mut pushes) = mpsc::unbounded_channel();
+        match Listeners::connect(store, &sender).await {
+            Ok(mut listeners) => {
+                // Whoever is primary now may have been none when a session ended.
+                let is_whole = is_first || store.write_endings_again().await.is_ok();
+                if is_whole {
+                    is_first = false;
+                    told.tracked();
+                    let why = listeners.run(store, &mut pushes, told).await;
+                    told.lost();
+                    tracing::warn!(
+                        why,
+                        "the session store no longer tells what is changed; sessions are read from it until it does"
+                    );
+                }
+            }
+            Err(error) => tracing::debug!(%error, "the session store cannot be listened to"),
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+struct Listeners {
+    connections: Vec<MultiplexedConnection>,
+    addresses: Vec<String>,
+}
+
+impl Listeners {
+    async fn connect(store: &Redis, sender: &mpsc::UnboundedSender<PushInfo>) -> RedisResult<Self> {
+        let primaries = timeout(deadlines::QUESTION, store.servers.primaries()).await.map_err(|_| late())??;
+        let addresses = addresses(&primaries);
+        let mut connections = Vec::new();
+        for client in primaries {
+            let config = patience().set_response_timeout(Some(deadlines::SILENCE)).set_push_sender(sender.clone());
+            let connecting = client.get_multiplexed_async_connection_with_config(&config);
+            let mut connection = timeout(deadlines::CONNECT, connecting).await.map_err(|_| late())??;
+            let mut tracking = cmd("CLIENT");
+            tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(ROWS);
+            let () = tracking.query_async(&mut connection).await?;
+            connections.push(connection);
+        }
+        Ok(Self { connections, addresses })
+    }
+
+    /// Tells what is changed, until something may be missed; why that is.
+    async fn run(
+        &mut self,
+        store: &Redis,
+        pushes: &mut mpsc::UnboundedReceiver<PushInfo>,
+        told: &dyn Told,
+    ) -> &'static str {
+        let servers = Arc::clone(&store.servers);
+        let expected = self.addresses.clone();
+        // Each by itself: one that is slow must not put off the question to the others.
+        let mut hearts: FuturesUnordered<_> = self.connections.iter().cloned().map(falls_silent).collect();
+        let heartbeat = async {
+            match hearts.next().await {
+                Some(()) => "a server does not answer",
+                None => "there is no server to listen to",
+            }
+        };
+        let topology = async {
+            loop {
+                sleep(deadlines::TOPOLOGY).await;
+                // Who cannot say who is primary says nothing against the one that is.
+                if let Ok(Ok(primaries)) = timeout(deadlines::QUESTION, servers.primaries()).await
+                    && addresses(&primaries) != expected
+                {
+                    return "another server has become primary";
+                }
+            }
+        };
+        let telling = async {
+            while let Some(push) = pushes.recv().await {
+                match push.kind {
+                    PushKind::Disconnection => return "the connection is lost",
+                    PushKind::Invalidate if !tell(&push.data, told) => return "a server has forgotten everything",
+                    _ => {}
+                }
+            }
+            "nobody tells any more"
+        };
+        tokio::select! {
+            why = telling => why,
+            why = heartbeat => why,
+            why = topology => why,
+        }
+    }
+}
+
+/// Until it is asked in vain whether it is still there.
+async fn falls_silent(mut connection: MultiplexedConnection) {
+    let mut beats = interval(deadlines::HEARTBEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beats.tick().await;
+        let ping = cmd("PING");
+        if !matches!(timeout(deadlines::SILENCE, ping.query_async::<()>(&mut connection)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// Tells what was changed; `false` if that is all there is (FLUSHALL).
+fn tell(data: &[Value], told: &dyn Told) -> bool {
+    let Some(Value::Array(keys)) = data.first() else { return false };
+    for key in keys {
+        if let Value::BulkString(key) = key
+            && let Some(key) = key_of(key)
+        {
+            told.changed(key);
+        }
+    }
+    true
+}
+
+fn addresses(clients: &[Client]) -> Vec<String> {
+    let mut addresses: Vec<String> =
+        clients.iter().map(|client| client.get_connection_info().addr().to_string()).collect();
+    addresses.sort();
+    addresses
+}
+
+fn late() -> redis::RedisError {
+    std::io::Error::from(std::io::ErrorKind::TimedOut).into()
+}
