@@ -19,7 +19,7 @@ async fn the_rights_in_the_docs_suffice() {
     let mut rule = || rules.next().expect("a rule").replace("PASSWORD", PASSWORD);
     let (on_servers, on_sentinels) = (rule(), rule());
     let name = |rule: &str| rule.split(' ').next().map(str::to_owned);
-    for kind in [Kind::Standalone, Kind::Sentinel, Kind::Cluster] {
+    for kind in [Kind::Standalone, Kind::Valkey, Kind::Sentinel, Kind::Cluster] {
         let servers = Servers::start(kind).await;
         let stores = servers.stores.iter().map(|server| (server, &on_servers));
         for (server, rule) in stores.chain(servers.sentinels.iter().map(|server| (server, &on_sentinels))) {

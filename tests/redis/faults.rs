@@ -15,7 +15,7 @@ use crate::servers::{Kind, Server, Servers};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_replica_is_told_what_another_one_changes() {
-    for kind in [Kind::Standalone, Kind::Sentinel, Kind::Cluster] {
+    for kind in [Kind::Standalone, Kind::Valkey, Kind::Sentinel, Kind::Cluster] {
         let servers = Servers::start(kind).await;
         let (here, there) = (replica(&servers), replica(&servers));
         let told = Listening::on(&there).await;

@@ -16,7 +16,7 @@ use crate::servers::{Kind, Servers};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn new_keys_log_nobody_out_of_any_replica() {
-    for kind in [Kind::Standalone, Kind::Cluster] {
+    for kind in [Kind::Standalone, Kind::Valkey, Kind::Cluster] {
         let servers = Servers::start(kind).await;
         let (here, here_keys) = replica(&servers, &[1]);
         let (there, there_keys) = replica(&servers, &[1]);

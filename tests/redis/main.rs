@@ -1,4 +1,4 @@
-//! The store of several replicas, on real servers: one, a primary and its replicas under sentinels, and a cluster. And
+//! The store of several replicas, on real servers: one (Redis, and Valkey), a primary and its replicas under sentinels, and a cluster. And
 //! replicas over it.
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
@@ -37,6 +37,10 @@ use crate::servers::{Kind, Servers};
 
 mod standalone {
     crate::store_conformance::on_each_case!(super::empty(crate::Kind::Standalone));
+}
+
+mod valkey {
+    crate::store_conformance::on_each_case!(super::empty(crate::Kind::Valkey));
 }
 
 mod sentinel {

@@ -87,13 +87,12 @@ impl Line {
             Ok(link) => {
                 state.number += 1;
                 state.unanswered = 0;
-                state.shut = None;
+                state.reopen();
                 state.link = Some(link.clone());
                 Ok((link, state.number))
             }
             Err(reason) => {
-                tracing::warn!(%reason, "the session store cannot be reached");
-                state.shut = Some((Instant::now() + PAUSE, reason.clone()));
+                state.shut_for(&reason);
                 Err(unavailable(reason))
             }
         }
@@ -130,7 +129,7 @@ impl Line {
             state.unanswered += 1;
             if state.unanswered >= PATIENCE {
                 state.link = None;
-                state.shut = Some((Instant::now() + PAUSE, "the servers do not answer".to_owned()));
+                state.shut_for("the servers do not answer");
             }
         }
         Err(unavailable("no answer in time"))
@@ -138,6 +137,24 @@ impl Line {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Shuts the line for a moment. That nobody can be reached is said once, not at each try.
+    fn shut_for(&mut self, reason: &str) {
+        if self.shut.is_none() {
+            tracing::error!(reason, "the session store cannot be reached");
+        } else {
+            tracing::debug!(reason, "the session store still cannot be reached");
+        }
+        self.shut = Some((Instant::now() + PAUSE, reason.to_owned()));
+    }
+
+    fn reopen(&mut self) {
+        if self.shut.take().is_some() {
+            tracing::info!("the session store can be reached again");
+        }
     }
 }
 
