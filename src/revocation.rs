@@ -92,7 +92,8 @@ impl Revocation {
     /// Ends these sessions; how many of them were still there. All are tried, whatever becomes of one.
     ///
     /// # Errors
-    /// If the store does not confirm the end of one: it is not found here for another minute, but may come back.
+    /// If the store does not confirm the end of one: it is not found here any more, and the store is asked again until it
+    /// confirms. Until then it may go on at other replicas.
     pub async fn end(&self, them: Vec<Filed>, cause: RevocationCause) -> Result<u64, StoreError> {
         let reason = match cause {
             RevocationCause::BackChannel => "the provider ended it (back channel)",
@@ -100,6 +101,8 @@ impl Revocation {
             RevocationCause::Holder => "ended by its holder from another session",
             RevocationCause::Admin => "ended by an operator",
         };
+        // All at once: whoever asked may not wait for the last.
+        self.sessions.begin_to_end(&them.iter().map(|filed| filed.key).collect::<Vec<_>>());
         let ending = |filed: Filed| async move {
             let was_there = self.sessions.end(filed.key).await?;
             if was_there {

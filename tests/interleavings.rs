@@ -311,6 +311,10 @@ impl Store for Simulated {
         self.at_once(|_| true).await
     }
 
+    async fn is_burnt(&self, _: [u8; 16]) -> Result<bool, StoreError> {
+        self.at_once(|_| false).await
+    }
+
     async fn lease(&self, key: StoreKey, holder: Holder, _: Duration) -> Result<bool, StoreError> {
         self.at_once(|world| *world.leases.entry(key).or_insert(holder) == holder).await
     }

@@ -67,12 +67,16 @@ impl Login {
     pub async fn back_channel_logout(&self, provider: &ProviderId, token: &str) -> Result<u64, LogoutRefused> {
         let provider = self.provider(provider).ok_or(LogoutRefused::UnknownProvider)?;
         let logout = provider.verify_logout(token).await?;
-        // First this: whoever comes with the same token a second time must not end what began after the first.
-        if !self.sessions.burn_flow(fingerprint(provider.id(), &logout.jti), logout.stale_at).await? {
-            return Err(LogoutRefused::Replayed(quotable(&logout.jti)));
+        // Whoever comes with the same token a second time must not end what began after the first. But it is used only when
+        // all is done: a provider that is told that it was not may send it again.
+        let (token, replayed) = (fingerprint(provider.id(), &logout.jti), || quotable(&logout.jti));
+        if self.sessions.is_burnt(token).await? {
+            return Err(LogoutRefused::Replayed(replayed()));
         }
         let meant = self.meant_by(provider, &logout).await?;
-        Ok(self.revocation.end(meant, RevocationCause::BackChannel).await?)
+        let ended = self.revocation.end(meant, RevocationCause::BackChannel).await?;
+        let is_first = self.sessions.burn_flow(token, logout.stale_at).await?;
+        if is_first { Ok(ended) } else { Err(LogoutRefused::Replayed(replayed())) }
     }
 
     /// Ends the session that the provider calls `sid`; how many that were. No cookie comes with a frame in another site's
@@ -95,7 +99,7 @@ impl Login {
     }
 
     /// With a `sid`, the sessions that came of that one, and those of the same person that no one has a `sid` of: the
-    /// provider did not say one when they began. Without, all of that person.
+    /// provider did not say one when they began, or another one than it says now. Without, all of that person.
     async fn meant_by(&self, provider: &Provider, logout: &ProviderLogout) -> Result<Vec<Filed>, StoreError> {
         let id = provider.id();
         let of_sid = match &logout.provider_sid {
@@ -108,7 +112,11 @@ impl Login {
         };
         let is_of_subject =
             |filed: &Filed| logout.subject.as_ref().is_none_or(|it| *it == filed.session.identity.subject);
-        let is_unnamed = |filed: &Filed| logout.provider_sid.is_none() || filed.session.provider_sid.is_none();
+        // A renewal may have brought another `sid` than the one that a session is found by.
+        let is_unnamed = |filed: &Filed| match (&logout.provider_sid, &filed.session.provider_sid) {
+            (Some(meant), Some(theirs)) => meant == theirs,
+            (None, _) | (_, None) => true,
+        };
         let of_sid = of_sid.into_iter().filter(is_of_subject);
         Ok(of_sid.chain(of_subject.into_iter().filter(is_unnamed)).collect())
     }

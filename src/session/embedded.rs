@@ -116,6 +116,10 @@ impl Store for Embedded {
         self.write(move |tables| tables.burn(flow, until)).await
     }
 
+    async fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, StoreError> {
+        self.read(move |snapshot| snapshot.is_burnt(flow)).await
+    }
+
     async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
         Ok(self.leases.take(key, holder, span))
     }

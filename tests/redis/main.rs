@@ -7,6 +7,7 @@ mod acl;
 #[path = "../front_door/browser.rs"]
 #[expect(dead_code, reason = "the front door uses all of it")]
 mod browser;
+mod cut_off;
 mod failover;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
@@ -27,6 +28,7 @@ mod settings;
 mod signed_out;
 #[path = "../support/store_conformance.rs"]
 mod store_conformance;
+mod unconfirmed;
 
 use std::sync::Arc;
 

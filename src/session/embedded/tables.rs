@@ -135,11 +135,16 @@ impl<'t> Tables<'t> {
 pub(super) struct Snapshot {
     rows: ReadOnlyTable<&'static [u8; 32], (u64, u64, &'static [u8])>,
     tagged: ReadOnlyTable<(&'static [u8; 16], &'static [u8; 32]), ()>,
+    flows: ReadOnlyTable<&'static [u8; 16], u64>,
 }
 
 impl Snapshot {
     pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
-        Ok(Self { rows: transaction.open_table(ROWS)?, tagged: transaction.open_table(TAGGED)? })
+        Ok(Self {
+            rows: transaction.open_table(ROWS)?,
+            tagged: transaction.open_table(TAGGED)?,
+            flows: transaction.open_table(FLOWS)?,
+        })
     }
 
     pub(super) fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, redb::Error> {
@@ -167,6 +172,10 @@ impl Snapshot {
         }
         let next = keys.last().filter(|_| keys.len() == most).map(|last| Cursor(last.0));
         Ok(Page { keys, next })
+    }
+
+    pub(super) fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, redb::Error> {
+        Ok(self.flows.get(&flow)?.is_some())
     }
 
     pub(super) fn count(&self) -> Result<u64, redb::Error> {

@@ -63,6 +63,14 @@ impl Line {
         timeout(deadline, asking).await.unwrap_or_else(|_| Err(unavailable("no answer in time")))
     }
 
+    /// What is asked from now on is asked of whoever is primary now: the one that was may still answer, and have missed
+    /// much.
+    pub(super) fn begin_anew(&self) {
+        let mut state = self.lock();
+        state.link = None;
+        state.number += 1;
+    }
+
     /// Whether that connection is no more, and another one may be had.
     fn has_lost(&self, number: u64) -> bool {
         let state = self.lock();
@@ -125,7 +133,8 @@ impl Line {
             }
             Ok(Err(_)) | Err(_) => {}
         }
-        if is_current {
+        // In a cluster it may be one server of many that is silent.
+        if is_current && !matches!(state.link, Some(Link::Many(_))) {
             state.unanswered += 1;
             if state.unanswered >= PATIENCE {
                 state.link = None;

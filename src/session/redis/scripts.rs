@@ -13,7 +13,7 @@ pub(super) struct Scripts {
     pub(super) touch: Script,
     /// row, clock; now. When it is over, if that is later; 0 if it was, and was taken out; -1 if nothing was there.
     pub(super) sweep: Script,
-    /// tag; when the session ends, store key, the tag's life in ms.
+    /// tag; when the session ends, store key, the tag's life in ms, now. What has ended by itself goes.
     pub(super) tag: Script,
     /// lease; holder, its life in ms. Whether it is the holder's.
     pub(super) lease: Script,
@@ -57,6 +57,7 @@ redis.call('DEL', KEYS[1], KEYS[2])
 return 0";
 
 const TAG: &str = "
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[4])
 redis.call('ZADD', KEYS[1], ARGV[1], ARGV[2])
 if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[3]) then redis.call('PEXPIRE', KEYS[1], ARGV[3]) end
 return 1";

@@ -316,11 +316,16 @@ async fn an_end_that_the_store_refuses_is_an_error_and_the_session_stays_away() 
     assert!(house.cached(&cookie).is_none());
     house.store.set_broken(false);
     assert!(house.sessions.find(&cookie).await.expect("answered").is_none());
+    // Whoever tries again finds it, and it is there: nothing has been confirmed.
+    let user = UserId::parse("ann").expect("a user");
+    assert_eq!(house.sessions.of(Of::User(&user)).await.map(|filed| filed.len()), Ok(1));
     house.clock.advance(MINUTE);
     house.sessions.sweep().await;
-    assert!(house.sessions.find(&cookie).await.expect("answered").is_some(), "the store never agreed");
-    assert_eq!(house.sessions.end(cookie.key).await, Ok(true));
-    assert!(house.sessions.find(&cookie).await.expect("answered").is_none());
+    assert!(house.sessions.find(&cookie).await.expect("answered").is_none(), "never again here");
+    assert!(house.restarted(&[1]).find(&cookie).await.expect("answered").is_some(), "but elsewhere");
+    house.sessions.end_again().await;
+    assert!(!house.sessions.is_ending(cookie.key));
+    assert!(house.restarted(&[1]).find(&cookie).await.expect("answered").is_none());
 }
 
 #[tokio::test]
