@@ -22,6 +22,6 @@ pub use counted::Counted;
 pub use embedded::Embedded;
 pub use live::Live;
 pub use row::{Session, Whence};
-pub use sessions::{Filed, NewSession, SessionCookie, SessionError, Sessions};
+pub use sessions::{Filed, Found, NewSession, SessionCookie, SessionError, Sessions};
 pub use store::{Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 pub use tags::Of;

@@ -9,7 +9,7 @@ use super::Login;
 use crate::identity::ProviderId;
 use crate::idp::{IdpError, Provider, ProviderLogout, quotable};
 use crate::metrics::RevocationCause;
-use crate::session::{Filed, Of, StoreError};
+use crate::session::{Filed, Found, Of, StoreError};
 
 /// Why a provider's sign-out was not done.
 #[derive(Debug, Error)]
@@ -94,21 +94,21 @@ impl Login {
         if iss != provider.settings().issuer {
             return Err(LogoutRefused::WrongIssuer(quotable(iss)));
         }
-        let meant = self.sessions.of(Of::ProviderSession(provider.id(), sid)).await?;
+        let meant = self.sessions.all_of(Of::ProviderSession(provider.id(), sid)).await?;
         Ok(self.revocation.end(meant, RevocationCause::FrontChannel).await?)
     }
 
     /// With a `sid`, the sessions that came of that one, and those of the same person that no one has a `sid` of: the
     /// provider did not say one when they began, or another one than it says now. Without, all of that person.
-    async fn meant_by(&self, provider: &Provider, logout: &ProviderLogout) -> Result<Vec<Filed>, StoreError> {
+    async fn meant_by(&self, provider: &Provider, logout: &ProviderLogout) -> Result<Found, StoreError> {
         let id = provider.id();
         let of_sid = match &logout.provider_sid {
-            Some(sid) => self.sessions.of(Of::ProviderSession(id, sid)).await?,
-            None => Vec::new(),
+            Some(sid) => self.sessions.all_of(Of::ProviderSession(id, sid)).await?,
+            None => Found::default(),
         };
         let of_subject = match &logout.subject {
-            Some(subject) => self.sessions.of(Of::Subject(id, subject)).await?,
-            None => Vec::new(),
+            Some(subject) => self.sessions.all_of(Of::Subject(id, subject)).await?,
+            None => Found::default(),
         };
         let is_of_subject =
             |filed: &Filed| logout.subject.as_ref().is_none_or(|it| *it == filed.session.identity.subject);
@@ -117,8 +117,10 @@ impl Login {
             (Some(meant), Some(theirs)) => meant == theirs,
             (None, _) | (_, None) => true,
         };
-        let of_sid = of_sid.into_iter().filter(is_of_subject);
-        Ok(of_sid.chain(of_subject.into_iter().filter(is_unnamed)).collect())
+        let named = of_sid.filed.into_iter().filter(is_of_subject);
+        let filed = named.chain(of_subject.filed.into_iter().filter(is_unnamed)).collect();
+        // Of what cannot be read here, nobody can say that it is not meant.
+        Ok(Found { filed, unreadable: of_sid.unreadable.into_iter().chain(of_subject.unreadable).collect() })
     }
 }
 

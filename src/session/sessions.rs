@@ -29,7 +29,7 @@ use crate::entropy::{Entropy, random};
 use crate::identity::{Identity, ProviderTokens};
 use crate::seal::{BadCookie, CookieSecret, SessionKeys};
 
-pub use others::Filed;
+pub use others::{Filed, Found};
 
 /// All sessions of this gateway.
 pub struct Sessions {
