@@ -16,6 +16,7 @@ mod envoy;
 mod forward_proxy;
 mod house;
 mod istiod;
+mod keycloak;
 mod manifests;
 mod mesh;
 mod names;
@@ -23,12 +24,15 @@ mod oidc_provider;
 mod part;
 mod proxy;
 mod sidecar;
+mod slapd;
+mod token_tap;
 mod wire;
 
 // What they are to show.
 mod anonymous;
 mod authservice;
 mod chart;
+mod corporate;
 mod cutover;
 mod dev;
 mod drafts;
