@@ -1,4 +1,4 @@
-//! As companies have it: people and groups in a directory (OpenLDAP), Keycloak as the identity provider, with rotating
+//! As companies have it: people and groups in a directory (slapd), Keycloak as the identity provider, with rotating
 //! refresh tokens and back-channel logout.
 
 mod house;
@@ -43,28 +43,29 @@ async fn people_of_the_directory_sign_in_with_its_passwords_and_bring_its_groups
 #[tokio::test]
 async fn whoever_signs_out_at_keycloak_or_is_signed_out_there_is_signed_out_here() {
     let house = CorporateHouse::build(async |_, _| {}).await;
-    let (here, there, bob) = (house.signed_in("ann").await, house.signed_in("ann").await, house.signed_in("bob").await);
-    let (of_here, of_there) = (here.cookie_header().await, there.cookie_header().await);
+    let (first, second, bob) =
+        (house.signed_in("ann").await, house.signed_in("ann").await, house.signed_in("bob").await);
+    let (first_cookies, second_cookies) = (first.cookie_header().await, second.cookie_header().await);
     let of_bob = bob.cookie_header().await;
-    for cookies in [&of_here, &of_there, &of_bob] {
+    for cookies in [&first_cookies, &second_cookies, &of_bob] {
         assert_eq!(house.answers(cookies).await.status, 200);
     }
 
     // As another application of hers would have her do it: we learn it by Keycloak's message alone.
-    here.go(&house.realm.logout_url()).await;
-    here.click("#kc-logout").await;
-    here.reads("You are logged out").await;
-    house.refuses(&of_here).await;
-    assert_eq!(house.answers(&of_there).await.status, 200, "a session of its own at Keycloak");
+    first.go(&house.realm.logout_url()).await;
+    first.click("#kc-logout").await;
+    first.reads("You are logged out").await;
+    house.refuses(&first_cookies).await;
+    assert_eq!(house.answers(&second_cookies).await.status, 200, "a session of its own at Keycloak");
     assert_eq!(house.answers(&of_bob).await.status, 200);
-    here.go(&house.at("/home")).await;
-    here.sees("#password").await;
+    first.go(&house.at("/home")).await;
+    first.sees("#password").await;
 
     house.realm.sign_out_everywhere("ann").await;
-    house.refuses(&of_there).await;
+    house.refuses(&second_cookies).await;
     assert_eq!(house.answers(&of_bob).await.status, 200);
-    there.go(&house.at("/home")).await;
-    there.sees("#password").await;
+    second.go(&house.at("/home")).await;
+    second.sees("#password").await;
 }
 
 #[tokio::test]
@@ -84,6 +85,24 @@ async fn a_sign_out_here_is_one_at_keycloak_without_another_question() {
     // Not because we ask for that after a sign-out: nobody else lets her in either.
     ann.go(&format!("{}/account", house.realm.issuer())).await;
     ann.sees("#password").await;
+
+    // Nor is there a question for him who was nowhere else: what we revoke is the last of his session there.
+    let bob = house.signed_in("bob").await;
+    bob.go(&house.at("/oauth2/sign_out")).await;
+    bob.click("form button[type=submit]").await;
+    bob.reads("signed out").await;
+    assert!(bob.address().await.as_str().starts_with(&house.at("/oauth2/signed_out")), "at {}", bob.address().await);
+}
+
+#[tokio::test]
+async fn a_sign_out_at_keycloak_that_nobody_tells_us_of_holds_from_the_next_renewal_on() {
+    let house = CorporateHouse::build(async |_, settings| *settings = json!({"/session/renew_every": "1s"})).await;
+    house.realm.tell_nobody().await;
+    let (ann, bob) = (house.signed_in("ann").await, house.signed_in("bob").await);
+    let (of_ann, of_bob) = (ann.cookie_header().await, bob.cookie_header().await);
+    house.realm.sign_out_everywhere("ann").await;
+    house.comes_to_refuse(&of_ann).await;
+    assert_eq!(house.answers(&of_bob).await.status, 200);
 }
 
 #[tokio::test]
@@ -129,12 +148,7 @@ async fn a_session_goes_on_over_rotated_refresh_tokens_and_no_longer_once_one_wa
     assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
     assert_eq!(answer["error"], "invalid_grant", "{answer}");
     // Keycloak trusts none of that family any more, and the session's next renewal is refused.
-    eventually("the end of the session", || async {
-        let answer = house.answers(&cookies).await;
-        if answer.status == 302 { Ok(()) } else { Err(format!("{answer:?}")) }
-    })
-    .await;
-    house.refuses(&cookies).await;
+    house.comes_to_refuse(&cookies).await;
     let last = tap.renewals().pop().expect("renewals");
     assert_eq!((last.status, last.next), (StatusCode::BAD_REQUEST, None));
 }
@@ -163,18 +177,10 @@ async fn what_the_directory_takes_away_is_gone_after_the_next_renewal() {
     house.directory.change(
         "dn: uid=bob,ou=people,dc=example,dc=com\nchangetype: modify\nreplace: employeeType\nemployeeType: former\n",
     );
-    let gone = async |cookies: &str| {
-        eventually("the end of the session", || async {
-            let answer = house.answers(cookies).await;
-            if answer.status == 302 { Ok(()) } else { Err(format!("{answer:?}")) }
-        })
-        .await;
-        house.refuses(cookies).await;
-    };
-    gone(&of_bob).await;
+    house.comes_to_refuse(&of_bob).await;
     assert_eq!(house.answers(&of_ann).await.status, 200);
     house.directory.change("dn: uid=ann,ou=people,dc=example,dc=com\nchangetype: delete\n");
-    gone(&of_ann).await;
+    house.comes_to_refuse(&of_ann).await;
 
     bob.go(&house.at("/home")).await;
     bob.sign_in_at_keycloak("bob").await;

@@ -1,7 +1,6 @@
 //! Keycloak: one for all tests, since it takes its time to start, and in it a realm for each test.
 
-use std::fs::{self, File};
-use std::io::Read;
+use std::fs;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -97,6 +96,25 @@ impl Realm {
         let id = found[0]["id"].as_str().unwrap_or_else(|| panic!("there is no {name}: {found}"));
         self.server.administer(Method::POST, &format!("{users}/{id}/logout"), None, StatusCode::NO_CONTENT).await;
     }
+
+    /// Has it tell the client nothing any more when somebody signs out.
+    pub(crate) async fn tell_nobody(&self) {
+        let clients = format!("/admin/realms/{}/clients", self.name);
+        let found =
+            self.server.administer(Method::GET, &format!("{clients}?clientId=countersign"), None, StatusCode::OK).await;
+        let mut client = found[0].clone();
+        client["attributes"]["backchannel.logout.url"] = json!("");
+        let its = format!("{clients}/{}", client["id"].as_str().expect("an id"));
+        self.server.administer(Method::PUT, &its, Some(client), StatusCode::NO_CONTENT).await;
+    }
+}
+
+impl Drop for Realm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- keycloak\n{}\n---", self.server.log_tail());
+        }
+    }
 }
 
 impl Keycloak {
@@ -154,8 +172,7 @@ impl Keycloak {
     }
 
     fn log_tail(&self) -> String {
-        let mut log = String::new();
-        drop(File::open(&self.log).and_then(|mut file| file.read_to_string(&mut log)));
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(40)..].join("\n")
     }

@@ -1,4 +1,4 @@
-//! The rig: Chromium goes through Envoy to Countersign, Dex and oidc-provider, as a person would. Nothing here calls
+//! The rig: Chromium goes through Envoy to Countersign, Dex, oidc-provider and Keycloak, as a person would. Nothing here calls
 //! Countersign directly except to ask whether it is ready. `make tools` gets the real parts.
 
 #![expect(clippy::disallowed_methods, reason = "a test finds its tools by the environment, and spawns its own parts")]

@@ -1,4 +1,4 @@
-//! OpenLDAP's server with the people of `corporate/directory.ldif`.
+//! A directory server (slapd) with the people of `corporate/directory.ldif`.
 
 use std::fs;
 use std::io::Write;
@@ -15,7 +15,7 @@ const PEOPLE: &str = include_str!("corporate/directory.ldif");
 /// A running directory.
 pub(crate) struct Slapd {
     port: u16,
-    _part: Part,
+    _process: Part,
 }
 
 impl Slapd {
@@ -38,9 +38,9 @@ impl Slapd {
         let mut command = Command::new(of_debian("bin/slapd"));
         // With `-d` it stays in the foreground.
         command.args(["-d", "0", "-h", &format!("ldap://127.0.0.1:{port}"), "-f"]).arg(&config);
-        let mut part = Part::start("slapd", folder, &mut command);
-        part.await_ready(|| accepts(port)).await;
-        let slapd = Self { port, _part: part };
+        let mut process = Part::start("slapd", folder, &mut command);
+        process.await_ready(|| accepts(port)).await;
+        let slapd = Self { port, _process: process };
         slapd.change(PEOPLE);
         slapd
     }

@@ -8,7 +8,7 @@ use crate::browser::Browser;
 use crate::countersign::Countersign;
 use crate::envoy::{Envoy, Ports, Variant};
 use crate::keycloak::Realm;
-use crate::part::free_port;
+use crate::part::{eventually, free_port};
 use crate::slapd::Slapd;
 use crate::wire::{self, Answer};
 
@@ -69,6 +69,16 @@ impl CorporateHouse {
     /// What a page of the workload's gives to whoever sends these cookies.
     pub(super) async fn answers(&self, cookies: &str) -> Answer {
         wire::get(self.front, "/home", &[("Cookie", cookies), ("Accept", "text/html")]).await
+    }
+
+    /// Waits until these cookies are nobody's any more, which is when a renewal has been refused.
+    pub(super) async fn comes_to_refuse(&self, cookies: &str) {
+        eventually("the end of the session", || async {
+            let answer = self.answers(cookies).await;
+            if answer.status == 302 { Ok(()) } else { Err(format!("{answer:?}")) }
+        })
+        .await;
+        self.refuses(cookies).await;
     }
 
     /// Asserts that these cookies are nobody's: not any more, from the very next request on.
