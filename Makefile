@@ -11,7 +11,7 @@ dev: ## a gateway with an identity provider and a demo site, on this machine
 quick: ## the tests that need nothing but Rust
 	cargo test
 
-tools: ## get the real parts that the rig runs: Dex, Envoy, oidc-provider, Chromium
+tools: ## get the real parts that the rig runs: Dex, Envoy, Keycloak, Chromium and others
 	@tests/tools/install
 
 test: ## everything: tools, lint, quick, rig; a table at the end says what took how long
