@@ -10,7 +10,7 @@ use crate::entropy::SystemEntropy;
 use crate::identity::{Email, GroupName, Groups, ProviderId, Subject, UserId};
 use crate::secret::{SecretBytes, SecretText};
 use crate::session::faulty::Faulty;
-use crate::session::{Embedded, StoredRow};
+use crate::session::{Cursor, Embedded, StoredRow};
 
 const START: u64 = 1_800_000_000;
 const MINUTE: Duration = Duration::from_mins(1);
@@ -155,6 +155,19 @@ async fn sessions_are_found_by_whose_they_are() {
     }
     house.sessions.end(ann.key).await.expect("ended");
     assert_eq!(house.sessions.keys_of(Of::User(user)).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_found_to_be_ended() {
+    let house = House::new();
+    let (ann, _) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let user = UserId::parse("ann").expect("a user");
+    let later = house.store.replace(ann.key, b"of a later version".to_vec(), Revision::FIRST).await;
+    assert_eq!(later, Ok(Replaced::Done(Revision(2))));
+    let found = house.sessions.all_of(Of::User(&user)).await.expect("answered");
+    assert_eq!((found.filed.len(), found.unreadable), (0, vec![ann.key]));
+    let (all, _) = house.sessions.page(Cursor::START).await.expect("answered");
+    assert_eq!((all.filed.len(), all.unreadable), (1, vec![ann.key]));
 }
 
 #[tokio::test]
