@@ -4,13 +4,20 @@
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
 mod acl;
+#[path = "../rig/backend.rs"]
+#[expect(dead_code, reason = "the rig uses all of it")]
+mod backend;
 #[path = "../front_door/browser.rs"]
 #[expect(dead_code, reason = "the front door uses all of it")]
 mod browser;
+#[path = "../rig/envoy.rs"]
+#[expect(dead_code, reason = "the rig uses all of it")]
+mod envoy;
 mod failover;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
 mod faults;
+mod gateways;
 mod hanging;
 mod house;
 mod keys;
@@ -21,6 +28,7 @@ mod lying_idp;
 mod part;
 mod processes;
 mod replicas;
+mod rolling;
 mod servers;
 #[path = "../support/settings.rs"]
 mod settings;
