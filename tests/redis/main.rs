@@ -1,5 +1,5 @@
 //! The store of several replicas, on real servers: one, a primary and its replicas under sentinels, and a cluster. And
-//! replicas over it.
+//! replicas over it, that are restarted and killed; the embedded store, too, where its gateway is killed.
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
@@ -21,6 +21,7 @@ mod gateways;
 mod hanging;
 mod house;
 mod keys;
+mod killed;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
 #[path = "../rig/part.rs"]

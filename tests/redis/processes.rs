@@ -68,7 +68,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Shelf {
     pub(crate) sessions: Sessions,
     pub(crate) keys: Arc<SessionKeys>,
-    pub(crate) store: Arc<Redis>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl House {
@@ -303,7 +303,11 @@ impl Verdict {
 
 impl Shelf {
     fn at(servers: &Servers) -> Self {
-        let store = Arc::new(Redis::new(&servers.settings(), Arc::new(SystemClock)).expect("a store"));
+        Self::over(Arc::new(Redis::new(&servers.settings(), Arc::new(SystemClock)).expect("a store")))
+    }
+
+    /// What is in this store.
+    pub(crate) fn over(store: Arc<dyn Store>) -> Self {
         let keys = Arc::new(SessionKeys::new(vec![parse_session_key(SESSION_KEY).expect("a key")]).expect("keys"));
         let settings = SessionSettings {
             max_age: Duration::from_hours(24),
@@ -312,9 +316,13 @@ impl Shelf {
             keys: Vec::new(),
             redis: None,
         };
-        let shared = Arc::clone(&store) as Arc<dyn Store>;
-        let sessions =
-            Sessions::new(shared, Arc::clone(&keys), Arc::new(SystemClock), Arc::new(SystemEntropy), &settings);
+        let sessions = Sessions::new(
+            Arc::clone(&store),
+            Arc::clone(&keys),
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+            &settings,
+        );
         Self { sessions, keys, store }
     }
 
