@@ -48,7 +48,7 @@ async fn whoever_got_a_cookie_keeps_the_session_though_replicas_are_killed() {
             rows += 1;
         }
     }
-    outcome.is_in_the_store(&house.shelf).await;
+    outcome.is_in(&house.shelf).await;
     outcome.tell("Redis", rows);
 }
 
@@ -60,7 +60,7 @@ async fn whoever_got_a_cookie_keeps_the_session_though_the_only_gateway_is_kille
     gateway[0].is_ready().await;
     let outcome = kill_again_and_again(&mut gateway, &browser, &idp).await;
     let folder = gateway[0].kill();
-    let shelf = Shelf::over(Arc::new(Embedded::open(&folder.path().join("data/sessions.redb")).expect("it opens")));
+    let shelf = Shelf::over(Arc::new(Embedded::open(folder.path().join("data/sessions.redb")).expect("it opens")));
     let (mut rows, mut next) = (HashSet::new(), Some(Cursor::START));
     while let Some(after) = next {
         let page = shelf.store.page(after).await.expect("answered");
@@ -73,7 +73,7 @@ async fn whoever_got_a_cookie_keeps_the_session_though_the_only_gateway_is_kille
     // What a session is found by is written with it and goes with it.
     let of_ann = shelf.sessions.keys_of(Of::User(&UserId::parse(ANN).expect("a user"))).await.expect("answered");
     assert_eq!(of_ann.into_iter().collect::<HashSet<_>>(), rows);
-    outcome.is_in_the_store(&shelf).await;
+    outcome.is_in(&shelf).await;
     outcome.tell("the embedded store", rows.len());
 }
 
@@ -124,13 +124,13 @@ async fn kill_again_and_again(replicas: &mut [Replica], browser: &Browser, idp: 
 
 impl Outcome {
     /// Each that was kept can be read to its end, and none that ended is there.
-    async fn is_in_the_store(&self, shelf: &Shelf) {
+    async fn is_in(&self, store: &Shelf) {
         for cookie in &self.kept {
-            let (_, live) = shelf.read(cookie).await.expect("it is there");
+            let (_, live) = store.read(cookie).await.expect("it is there");
             assert_eq!(live.session.identity.user.as_str(), ANN);
         }
         for cookie in &self.ended {
-            assert!(shelf.read(cookie).await.is_none());
+            assert!(store.read(cookie).await.is_none());
         }
     }
 
