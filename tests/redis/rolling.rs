@@ -53,7 +53,7 @@ struct Failure {
 async fn a_rolling_restart_fails_nobody_though_gateways_are_told_late() {
     let rounds = number("ROLLS", 1);
     let (mut fleet, gateways) = Fleet::open().await;
-    let load = Load::of(&fleet, Duration::from_millis(4)).await;
+    let load = Load::of(&fleet, Duration::from_millis(10)).await;
     let rolling = async {
         let mut served = [0, 0];
         for _ in 0..rounds * REPLICAS {
