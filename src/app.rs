@@ -10,6 +10,7 @@ use axum::Router;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::bearer::{SourceError, Sources};
 use crate::check::Check;
@@ -317,11 +318,11 @@ impl Gateway {
             // Without it nobody would be asked again who is still admitted.
             Some(ended) = refresher.join_next() => ended?,
         }
+        let deadline = Instant::now() + self.shutdown.lame_duck + self.shutdown.deadline;
         way_out.run(self.shutdown, async { while servers.join_next().await.is_some() {} }).await;
-        // The doors are gone, and with them whoever could hand over more renewals: those under way are finished.
-        let finished =
-            tokio::time::timeout(self.shutdown.deadline, async { while refresher.join_next().await.is_some() {} });
-        if finished.await.is_err() {
+        // The doors are gone, and with them whoever could hand over more renewals: those under way are finished, by the
+        // same deadline, because whoever ended us waits no longer.
+        if timeout_at(deadline, async { while refresher.join_next().await.is_some() {} }).await.is_err() {
             tracing::warn!("renewals were still under way at the deadline");
             refresher.shutdown().await;
         }
