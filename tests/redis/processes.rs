@@ -347,11 +347,12 @@ impl Shelf {
         let mut model = model.clone();
         // Nothing that the provider would be asked to call back.
         model.tokens.refresh_token = None;
-        let (value, _) = self
-            .sessions
-            .create(NewSession { identity: Identity { user, ..model.identity }, ..model })
-            .await
-            .expect("made");
+        let new = NewSession { identity: Identity { user, ..model.identity }, ..model };
+        // On a busy machine one of thousands may come too late.
+        let (value, _) = eventually("a session is made", || async {
+            self.sessions.create(new.clone()).await.map_err(|error| error.to_string())
+        })
+        .await;
         format!("{SESSION_COOKIE}={value}")
     }
 
