@@ -207,7 +207,7 @@ impl Replica {
 }
 
 impl Browser {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(client())
     }
 

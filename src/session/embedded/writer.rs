@@ -25,7 +25,10 @@ pub(super) struct Writer {
 
 impl Writer {
     /// If the shelf is not open yet, the thread opens it first, and tells `opened` what came of it.
-    pub(super) fn start(shelf: Arc<Shelf>, opened: Option<oneshot::Sender<Result<(), StoreError>>>) -> io::Result<Self> {
+    pub(super) fn start(
+        shelf: Arc<Shelf>,
+        opened: Option<oneshot::Sender<Result<(), StoreError>>>,
+    ) -> io::Result<Self> {
         let (queue, changes) = mpsc::channel(QUEUE);
         let work = Arc::clone(&shelf);
         let thread = thread::Builder::new().name("session-writer".into()).spawn(move || {
