@@ -373,7 +373,7 @@ fn keyring(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>
 }
 
 /// How long a start waits for the file of sessions, so that what is wrong with it is told before anything is served.
-const OPENING: Duration = Duration::from_secs(1);
+const OPENING: Duration = Duration::from_millis(250);
 
 /// The store, and what is left of its opening: a large file is read for longer than those who watch a start have patience.
 async fn open_store(path: &Path) -> Result<(Embedded, Option<Opening>), StoreError> {

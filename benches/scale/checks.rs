@@ -72,6 +72,7 @@ impl Checked {
         let in_use = watched(of(many, IN_USE.min(many.0.sessions)), many.1);
         let warm = [floor(&servers[0]), in_use];
 
+        warm_up(&all[1]);
         let saturated = alternate(&all, plan, Pace::Closed);
         warm_up(&warm[1]);
         let saturated_warm = alternate(&warm, plan, Pace::Closed);

@@ -93,20 +93,24 @@ impl Gateway {
 
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(self) {
-        let id = self.part.id();
-        let sent = Command::new("kill").args(["-TERM", &id.to_string()]).status().expect("sent");
+        let sent = Command::new("kill").args(["-TERM", &self.part.id().to_string()]).status().expect("sent");
         assert!(sent.success());
-        // Nobody has asked for its end yet, so that what is left of it can be seen.
-        let has_ended = || {
-            let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
-        };
-        self.await_that("the gateway ends", has_ended);
+        let asked = Instant::now();
+        while !self.has_ended() {
+            assert!(asked.elapsed() < PATIENCE, "the gateway does not end\n{}", self.part.log_tail());
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Ends it as `kill -9` does.
     pub(crate) fn kill(self) {
         drop(self.part.kill());
+    }
+
+    /// Nobody has asked how it ended yet, so that what is left of it can be seen.
+    fn has_ended(&self) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.part.id())).unwrap_or_default();
+        stat.rsplit_once(')').is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
     }
 
     fn await_answer(&self, path: &str, begun: Instant) -> Duration {
@@ -117,7 +121,8 @@ impl Gateway {
     fn await_that(&self, what: &str, is_so: impl Fn() -> bool) {
         let begun = Instant::now();
         while !is_so() {
-            assert!(begun.elapsed() < PATIENCE, "{what}: not so\n{}", self.part.log_tail());
+            let goes_on = begun.elapsed() < PATIENCE && !self.has_ended();
+            assert!(goes_on, "{what}: not so\n{}", self.part.log_tail());
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -25,8 +25,8 @@ use crate::lying_idp::{LyingIdp, registration};
 use crate::servers::{Kind, Servers};
 use crate::visitor;
 
-/// How many sessions are on their way into the store at a time.
-const AT_A_TIME: usize = 1024;
+/// How often a store is tried again that has more to do than it can.
+const TRIES: u32 = 50;
 
 /// Where sessions are kept.
 pub(crate) enum Shelf {
@@ -93,9 +93,15 @@ impl Shop {
         let made = stream::iter(0..count).map(|number| async move {
             let new = newcomer(number);
             let whence = Whence { device: Some("Firefox on Linux".into()), address: "192.0.2.1".parse().ok() };
-            sessions.create_from(new, whence).await.expect("made").0
+            for _ in 0..TRIES {
+                match sessions.create_from(new.clone(), whence.clone()).await {
+                    Ok((value, _)) => return value,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(200)).await,
+                }
+            }
+            panic!("the store takes no session");
         });
-        let mut made = made.buffer_unordered(AT_A_TIME);
+        let mut made = made.buffer_unordered(self.shelf.at_a_time());
         let (begun, mut done) = (Instant::now(), 0);
         while let Some(value) = made.next().await {
             writeln!(file, "{value}").expect("written");
@@ -165,12 +171,21 @@ impl Shop {
             "token": {"keys": {"dir": self.folder.path().join("keys")}},
             "session": session,
             "shutdown": {"lame_duck": "0s", "deadline": "5s"},
-            "log": {"filter": "info,countersign::session=debug"},
+            "log": {"level": "info,countersign::session=debug"},
         })
     }
 }
 
 impl Shelf {
+    /// How many sessions are on their way into the store at a time: so many as the file's writer makes durable together;
+    /// no more than Redis answers well before the deadline of an answer.
+    const fn at_a_time(&self) -> usize {
+        match self {
+            Self::Embedded => 512,
+            Self::Redis(_) => 128,
+        }
+    }
+
     /// A server that keeps everything in memory.
     pub(crate) async fn redis() -> Self {
         Self::Redis(Servers::start(Kind::Standalone).await)
