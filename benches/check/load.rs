@@ -114,10 +114,11 @@ pub(crate) fn generate(arguments: &[String]) {
     let answers = drive(&mut lines, pace, span);
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     let per_second = answers.len() as f64 / span.as_secs_f64();
-    let p99 = quiet_p99(&answers);
+    // Who answers nothing at all takes that long at least.
+    let p99 = quiet_p99(&answers).unwrap_or(span);
     let mut latencies: Vec<Duration> = answers.iter().map(|(_, latency)| *latency).collect();
     latencies.sort_unstable();
-    let p50 = latencies.get(latencies.len() / 2).copied().unwrap_or(Duration::MAX);
+    let p50 = latencies.get(latencies.len() / 2).copied().unwrap_or(span);
     println!("{per_second} {} {}", p99.as_secs_f64(), p50.as_secs_f64());
 }
 
@@ -162,7 +163,7 @@ impl Question {
 }
 
 /// Of `(when it was to be sent, latency)`, in the order of the answers.
-fn quiet_p99(answers: &[(Duration, Duration)]) -> Duration {
+fn quiet_p99(answers: &[(Duration, Duration)]) -> Option<Duration> {
     let mut slices: BTreeMap<u128, Vec<Duration>> = BTreeMap::new();
     for (when, latency) in answers {
         slices.entry(when.as_millis() / SLICE.as_millis()).or_default().push(*latency);
@@ -173,7 +174,7 @@ fn quiet_p99(answers: &[(Duration, Duration)]) -> Duration {
     });
     let mut p99s: Vec<Duration> = p99s.collect();
     p99s.sort_unstable();
-    p99s.get(p99s.len() / 4).copied().unwrap_or(Duration::MAX)
+    p99s.get(p99s.len() / 4).copied()
 }
 
 fn drive(lines: &mut [Box<dyn Line>], pace: Pace, span: Duration) -> Vec<(Duration, Duration)> {

@@ -81,7 +81,7 @@ fn main() -> ExitCode {
     let is_whole = sessions >= MANY;
     let plan = Plan {
         sessions,
-        rounds: option(&arguments, "--rounds", if is_whole { 7 } else { 3 }),
+        rounds: option(&arguments, "--rounds", if is_whole { 5 } else { 3 }),
         seconds: option(&arguments, "--seconds", if is_whole { 3 } else { 1 }),
     };
     let meant: String = option(&arguments, "--store", "both".into());

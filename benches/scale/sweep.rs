@@ -36,6 +36,7 @@ pub(crate) fn measure(bench: &Bench, shop: &Shop, rate: f64) -> Swept {
         let began = Instant::now();
         let p99 = p99_at(&gateway, &question, rate);
         loads.push((began, Instant::now(), p99));
+        println!("  after {:.0} s: p99 {} us", opened.elapsed().as_secs_f64(), p99.as_micros());
         if let Some(sessions) = told("sessions") {
             break sessions;
         }
