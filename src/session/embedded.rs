@@ -104,12 +104,12 @@ impl Embedded {
 
     async fn read<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Snapshot<'_>) -> Result<T, redb::Error> + Send + 'static,
+        question: impl FnOnce(&Snapshot) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.shelf.must_be_open()?;
         let shared = Arc::clone(&self.shelf);
         let reading = tokio::task::spawn_blocking(move || {
-            shared.with(|database| question(&Snapshot::of(&database.begin_read()?)))
+            shared.with(|database| question(&Snapshot::of(database.begin_read()?)))
         });
         match timeout(READ_DEADLINE, reading).await {
             Ok(Ok(answer)) => answer,
@@ -181,7 +181,7 @@ impl Store for Embedded {
     }
 
     async fn count(&self) -> Result<u64, StoreError> {
-        self.read(|snapshot| snapshot.count()).await
+        self.read(Snapshot::count).await
     }
 
     async fn watch(&self, told: &dyn Told) {

@@ -130,10 +130,10 @@ impl<'t> Tables<'t> {
 }
 
 /// The tables as they were at one moment. To open one is a search of its own, so that each question opens its own.
-pub(super) struct Snapshot<'t>(&'t ReadTransaction);
+pub(super) struct Snapshot(ReadTransaction);
 
-impl<'t> Snapshot<'t> {
-    pub(super) const fn of(transaction: &'t ReadTransaction) -> Self {
+impl Snapshot {
+    pub(super) const fn of(transaction: ReadTransaction) -> Self {
         Self(transaction)
     }
 
