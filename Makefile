@@ -1,9 +1,9 @@
 # What a newcomer types. Each target is one line here; the work is in cargo and in tests/tools.
 
-.PHONY: help dev quick tools test rig chart lint bench audit
+.PHONY: help dev quick tools test rig chart lint bench bench-scale audit
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 dev: ## a gateway with an identity provider and a demo site, on this machine
 	cargo run -- dev
@@ -29,7 +29,10 @@ lint: ## formatting and clippy
 	cargo clippy --test rig --test redis -- -D warnings
 
 bench: ## the check against an empty handler
-	cargo bench
+	cargo bench --bench check
+
+bench-scale: tools ## what a million sessions cost; writes docs/performance.md. SESSIONS=10000 is a quick try that does not
+	cargo bench --bench scale -- --sessions $(or $(SESSIONS),1000000)
 
 audit: ## licenses, bans and sources of the dependencies
 	@tests/tools/audit

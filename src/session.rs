@@ -19,7 +19,7 @@ mod truth;
 
 pub use self::redis::Redis;
 pub use counted::Counted;
-pub use embedded::Embedded;
+pub use embedded::{Embedded, Opening};
 pub use live::Live;
 pub use row::{Session, Whence};
 pub use sessions::{Filed, Found, NewSession, SessionCookie, SessionError, Sessions};

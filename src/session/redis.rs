@@ -21,12 +21,12 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use redis::{RedisError, RedisResult, Value, cmd, pipe};
+use redis::{Value, cmd, pipe};
 
 use self::endings::Endings;
 use self::line::{Line, unavailable};
 use self::replication::Replication;
-use self::scripts::{END, Scripts};
+use self::scripts::{END, ENDED, Scripts};
 use self::servers::{Link, Servers};
 use super::store::{
     Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
@@ -197,18 +197,17 @@ impl Store for Redis {
         if self.endings.hold(key) {
             return Ok(None);
         }
-        let (row, clock): (Vec<Value>, Option<u64>) = self
+        let (row, clock): (Option<Vec<u8>>, Option<u64>) = self
             .line
             .ask(deadlines::QUESTION, move |mut link| async move {
                 let mut loading = pipe();
-                loading.cmd("HMGET").arg(row_key(key)).arg("v").arg("d").cmd("GET").arg(clock_key(key));
+                loading.cmd("GET").arg(row_key(key)).cmd("GET").arg(clock_key(key));
                 loading.query_async(&mut link).await
             })
             .await?;
-        let (revision, row): (Option<u64>, Option<Vec<u8>>) = parse(row)?;
-        let (Some(revision), Some(row), Some(until)) = (revision, row, clock) else { return Ok(None) };
+        let (Some((revision, row)), Some(until)) = (row.and_then(written), clock) else { return Ok(None) };
         let until = UnixTime::from_secs(until);
-        Ok((until > now).then_some(StoredRow { row, revision: Revision(revision), until }))
+        Ok((until > now).then_some(StoredRow { row, revision, until }))
     }
 
     async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError> {
@@ -264,13 +263,11 @@ impl Store for Redis {
         let keys: Vec<StoreKey> = ids.into_iter().filter_map(|id| id.try_into().ok()).map(StoreKey).collect();
         let found: Vec<(StoreKey, bool, bool)> = stream::iter(keys)
             .map(|key| async move {
-                let state = self.line.ask(deadlines::QUESTION, move |mut link| async move {
-                    let mut asking = pipe();
-                    asking.cmd("HEXISTS").arg(row_key(key)).arg("d").cmd("HEXISTS").arg(row_key(key)).arg("x");
-                    asking.query_async::<(bool, bool)>(&mut link).await
+                let first = self.line.ask(deadlines::QUESTION, move |mut link| async move {
+                    cmd("GETRANGE").arg(row_key(key)).arg(0).arg(0).query_async::<Vec<u8>>(&mut link).await
                 });
-                let (is_there, has_ended) = state.await?;
-                Ok::<_, StoreError>((key, is_there, has_ended))
+                let first = first.await?;
+                Ok::<_, StoreError>((key, !first.is_empty() && first != ENDED, first == ENDED))
             })
             .buffer_unordered(AT_A_TIME)
             .try_collect()
@@ -395,7 +392,10 @@ fn key_of(row_key: &[u8]) -> Option<StoreKey> {
     URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok().map(StoreKey)
 }
 
-fn parse<T: redis::FromRedisValue>(values: Vec<Value>) -> Result<T, StoreError> {
-    let parsed: RedisResult<T> = redis::from_redis_value(Value::Array(values)).map_err(RedisError::from);
-    parsed.map_err(unavailable)
+/// Which writing of a row this is, and what was sealed; nothing if its session has ended.
+fn written(mut text: Vec<u8>) -> Option<(Revision, Vec<u8>)> {
+    let colon = text.iter().position(|byte| *byte == b':')?;
+    let row = text.split_off(colon + 1);
+    let revision = std::str::from_utf8(&text[..colon]).ok()?.parse().ok()?;
+    Some((Revision(revision), row))
 }

@@ -12,7 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use thiserror::Error;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::endings::Endings;
 use super::grace::Grace;
@@ -441,9 +441,13 @@ impl Sessions {
 
     async fn sweep(&self) {
         let now = self.clock.now();
+        let began = Instant::now();
         match self.store.sweep(now).await {
             Ok(0) => {}
-            Ok(sessions) => tracing::debug!(sessions, "swept sessions that were over"),
+            Ok(sessions) => {
+                let seconds = began.elapsed().as_secs_f64();
+                tracing::debug!(sessions, seconds, "swept sessions that were over");
+            }
             Err(error) => tracing::warn!(%error, "sessions that are over could not be swept; it is tried again"),
         }
     }
