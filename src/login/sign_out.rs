@@ -60,7 +60,13 @@ impl Login {
             vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)];
         let here = |cookies| SignedOut::Here(Onward { location: self.path("signed_out"), cookies });
         self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
-        let Some(browser) = self.signed_in(headers).await? else {
+        let signed_in = self.signed_in(headers).await.inspect_err(|_| {
+            // Who it was cannot be said now. That it is to end can be, and is done when the store is back.
+            if let Some(cookie) = self.proven(headers) {
+                self.sessions.begin_to_end(&[cookie.key]);
+            }
+        });
+        let Some(browser) = signed_in? else {
             if let Some(cookie) = self.proven(headers) {
                 self.end_again(&cookie).await?;
             }
@@ -83,7 +89,8 @@ impl Login {
     /// If the store does not answer: the session may still be there.
     pub async fn end(&self, value: &str) -> Result<Option<Vec<Cookie<'static>>>, StoreError> {
         let Ok(cookie) = self.sessions.prove(value) else { return Ok(None) };
-        let Some(live) = self.sessions.find(&cookie).await? else {
+        let found = self.sessions.find(&cookie).await;
+        let Some(live) = found.inspect_err(|_| self.sessions.begin_to_end(&[cookie.key]))? else {
             self.end_again(&cookie).await?;
             return Ok(None);
         };

@@ -21,7 +21,7 @@ struct Ending {
 }
 
 /// After that the one who asked has had an answer, or will not have one.
-const ANSWERED: Duration = Duration::from_secs(15);
+const ANSWERED: Duration = Duration::from_secs(3);
 
 impl Endings {
     pub(super) fn begin(&self, key: StoreKey, now: UnixTime, ends_at: UnixTime) {
@@ -38,7 +38,8 @@ impl Endings {
         self.lock().contains_key(&key)
     }
 
-    /// Those that are to be asked for again, with the times at which they are over by themselves.
+    /// Those that are to be asked for again, with the times at which they are over by themselves: those that were asked for
+    /// so long ago that nobody is being answered any more.
     pub(super) fn unconfirmed(&self, now: UnixTime) -> Vec<(StoreKey, UnixTime)> {
         let mut endings = self.lock();
         endings.retain(|_, ending| ending.ends_at > now);

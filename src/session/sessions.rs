@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use thiserror::Error;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::endings::Endings;
@@ -46,6 +47,7 @@ pub struct Sessions {
     touches: Touches,
     reseals: Reseals,
     endings: Endings,
+    is_back: Notify,
 }
 
 /// A session cookie that was made here. Whether its session still lives is another question.
@@ -117,6 +119,7 @@ impl Sessions {
             touches: Touches::default(),
             reseals: Reseals::default(),
             endings: Endings::default(),
+            is_back: Notify::new(),
         }
     }
 
@@ -353,8 +356,14 @@ impl Sessions {
 
     /// Keeps what is in memory true, for as long as it is polled; without it nothing is kept in memory.
     pub async fn keep_true(&self) -> ! {
-        self.store.watch(self).await;
-        std::future::pending().await
+        let ending = async {
+            loop {
+                // Whoever was told that their sign-out could not be confirmed is out as soon as it can be.
+                self.is_back.notified().await;
+                self.end_again().await;
+            }
+        };
+        tokio::join!(self.store.watch(self), ending).1
     }
 
     /// Seals rows anew that an older key has sealed and that were used since. Nothing else of them changes, and whoever
@@ -547,6 +556,7 @@ impl Told for Sessions {
     fn tracked(&self) {
         self.truth.begin();
         self.grace.found();
+        self.is_back.notify_one();
     }
 }
 

@@ -104,6 +104,11 @@ impl House {
         self.provider_is_found().await;
     }
 
+    /// Where the gateway keeps what is its own.
+    pub(crate) fn data(&self) -> &std::path::Path {
+        &self.settings.data_dir
+    }
+
     /// A browser that has not been here before.
     pub(crate) fn browser(&self) -> Browser {
         Browser::new(self.gateway.address, self.clock.clone())

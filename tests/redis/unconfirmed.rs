@@ -1,6 +1,8 @@
 //! Sign-outs that the store does not take at first: nobody is told that they are done before they are, and whoever tries
 //! again gets them done.
 
+use std::time::Duration;
+
 use http::Method;
 use redis::cmd;
 use serde_json::json;
@@ -49,6 +51,23 @@ async fn who_signs_out_again_is_told_that_it_is_done_when_it_is() {
     takes_scripts(&servers.stores[0], true).await;
     assert_eq!(sign_out().await.status, 303);
     is_out(&everywhere[1]).await;
+}
+
+/// Whose session it was cannot be said then; that it is to end, can.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_signs_out_while_the_store_is_away_is_out_when_it_is_back() {
+    let (servers, house) = open().await;
+    let everywhere = house.signed_in().await;
+    assert_in(&everywhere).await;
+    servers.stores[0].hang(true);
+    let is_away = async || everywhere[0].check("/").await.location().contains("/oauth2/unavailable");
+    until("the store is away", is_away).await;
+    let signed_out = everywhere[0].post("/oauth2/sign_out", "", &[("sec-fetch-site", "same-origin")]).await;
+    assert_eq!(signed_out.status, 503);
+    house.advance(Duration::from_secs(5));
+    servers.stores[0].hang(false);
+    is_out(&everywhere[1]).await;
+    assert_eq!(everywhere[0].check("/").await.status, 302);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -87,8 +87,8 @@ impl Line {
             return Ok(open);
         }
         let made = match timeout(deadlines::CONNECT, self.servers.connect()).await {
-            Ok(made) => made.map_err(|error| error.to_string()),
-            Err(_) => Err("nobody answers".to_owned()),
+            Ok(made) => made.map_err(|error| format!("{error} ({})", self.servers.named)),
+            Err(_) => Err(format!("nobody answers ({})", self.servers.named)),
         };
         let mut state = self.lock();
         match made {

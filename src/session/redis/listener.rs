@@ -19,6 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens for ever.
 pub(super) async fn listen(store: &Redis, told: &dyn Told) {
+    let mut complaint = String::new();
     loop {
         let (sender, mut pushes) = mpsc::unbounded_channel();
         match Listeners::connect(store, &sender).await {
@@ -26,6 +27,7 @@ pub(super) async fn listen(store: &Redis, told: &dyn Told) {
                 store.begin_anew();
                 // Whoever is primary now may have been none when a session ended.
                 if store.write_endings_again().await.is_ok() {
+                    complaint.clear();
                     told.tracked();
                     let why = listeners.run(store, &mut pushes, told).await;
                     told.lost();
@@ -37,7 +39,18 @@ pub(super) async fn listen(store: &Redis, told: &dyn Told) {
                     );
                 }
             }
-            Err(error) => tracing::debug!(%error, "the session store cannot be listened to"),
+            Err(error) => {
+                // Once, not at each try.
+                let error = error.to_string();
+                if complaint != error {
+                    tracing::warn!(
+                        error,
+                        "the session store cannot be listened to; each check asks it until it can (with an ACL, look for \
+                         `+client|tracking`)"
+                    );
+                    complaint = error;
+                }
+            }
         }
         sleep(PAUSE).await;
     }

@@ -15,6 +15,8 @@ use crate::config::{RedisMode, RedisSettings};
 
 /// The servers, not connected yet.
 pub(super) struct Servers {
+    /// Where they are, as they are configured.
+    pub(super) named: String,
     kind: Kind,
     reach: Reach,
 }
@@ -79,7 +81,8 @@ impl Servers {
                 Kind::Cluster(Box::new(builder.build()?))
             }
         };
-        Ok(Self { kind, reach })
+        let named: Vec<&str> = settings.urls.iter().map(|url| url.as_str().trim_end_matches('/')).collect();
+        Ok(Self { named: named.join(", "), kind, reach })
     }
 
     /// A connection to who is primary now.
