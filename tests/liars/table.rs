@@ -228,7 +228,7 @@ const fn about_userinfo(name: &'static str, says: &'static str) -> Refused {
 }
 
 const fn unusable(name: &'static str, says: &'static str) -> Refused {
-    Refused { is_about_userinfo: true, ..row(name, Kind::Unusable, says) }
+    row(name, Kind::Unusable, says)
 }
 
 const fn unfindable(name: &'static str, says: &'static str) -> Refused {
