@@ -79,23 +79,8 @@ impl House {
         Self::open_beside(idp, clock, lie, change).await
     }
 
-    /// The same, where the provider calls itself `issuer`, and is reached there through itself as the proxy.
-    pub(crate) async fn open_behind_proxy(
-        issuer: &str,
-        lie: impl FnOnce(&LyingIdp),
-        change: impl FnOnce(&mut Settings),
-    ) -> Self {
-        let clock = Arc::new(TestClock::at(BEGINNING));
-        let idp = LyingIdp::start_behind(issuer, clock.clone()).await;
-        let proxy = idp.address.parse().expect("a URL");
-        let change = |settings: &mut Settings| {
-            settings.egress.proxy = Some(proxy);
-            change(settings);
-        };
-        Self::open_beside(idp, clock, lie, change).await
-    }
-
-    async fn open_beside(
+    /// The same beside a provider that is there already, and goes by the same clock.
+    pub(crate) async fn open_beside(
         idp: LyingIdp,
         clock: Arc<TestClock>,
         lie: impl FnOnce(&LyingIdp),

@@ -1,13 +1,15 @@
 //! A house with an operator's eye on it: what its store holds, what it counted, what it wrote.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use countersign::clock::TestClock;
 use countersign::config::Settings;
 use countersign::secret::SecretText;
 
 use crate::behaviours::{Lie, PUBLIC_ISSUER, Since};
 use crate::browser::Browser;
-use crate::house::House;
+use crate::house::{BEGINNING, House};
 use crate::ledger::Ledger;
 use crate::lying_idp::LyingIdp;
 
@@ -44,7 +46,15 @@ impl Home {
             }
         };
         let house = if lie.is_some_and(|lie| lie.since == Since::BeginningInPublic) {
-            House::open_behind_proxy(PUBLIC_ISSUER, begin, change).await
+            // It is its own proxy: nobody else finds it by that name.
+            let clock = Arc::new(TestClock::at(BEGINNING));
+            let idp = LyingIdp::start_behind(PUBLIC_ISSUER, clock.clone()).await;
+            let proxy = idp.address.parse().expect("a URL");
+            let change = |settings: &mut Settings| {
+                change(settings);
+                settings.egress.proxy = Some(proxy);
+            };
+            House::open_beside(idp, clock, begin, change).await
         } else {
             House::open_at_once(begin, change).await
         };

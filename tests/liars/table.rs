@@ -117,7 +117,8 @@ pub(crate) const REFUSED: &[Refused] = &[
     row("backchannel-duplicated-logout-token", Kind::Logout, "it has not one `logout_token`"),
     // FAPI 2.
     misbehaved("null-alg", "it is signed with `"),
-    misbehaved("alternate-alg", "the ID token is refused: "),
+    misbehaved("alternate-alg", "it is signed with `RS512`"),
+    misbehaved("alternate-alg-of-another-key", "256 key `rsa-1`"),
     misbehaved("expired-exp", "it ended "),
     misbehaved("missing-exp", "it has no `exp`"),
     misbehaved("secondary-audience", "its `aud` holds `another client` besides us"),

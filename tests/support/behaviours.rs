@@ -166,9 +166,8 @@ const TABLE: &[Entry] = &[
         })]
     }),
     ("null-alg", || vec![header(json!({"alg": null})), header(json!({"alg": "null"})), signing(Signing::None)]),
-    ("alternate-alg", || {
-        vec![signing(Signing::Rs512), header(json!({"alg": "PS256"})), header(json!({"alg": "ES256"}))]
-    }),
+    ("alternate-alg", || vec![signing(Signing::Rs512)]),
+    ("alternate-alg-of-another-key", || vec![header(json!({"alg": "PS256"})), header(json!({"alg": "ES256"}))]),
     ("expired-exp", || vec![claims(json!({"exp": 1_700_000_000}))]),
     ("missing-exp", || vec![claims(json!({"exp": null}))]),
     ("secondary-audience", || vec![claims(json!({"aud": [crate::lying_idp::CLIENT_ID, "another client"]}))]),
