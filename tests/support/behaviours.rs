@@ -142,7 +142,7 @@ const TABLE: &[Entry] = &[
     ("backchannel-duplicated-logout-token", || vec![twice("logout_token")]),
     ("rp-initiated-logout", || vec![honest()]),
     ("rp-initiated-logout-bad-state", || vec![sent(|parameters| set(parameters, "state", "of-another-logout"))]),
-    ("rp-initiated-logout-no-state", || vec![sent(|parameters| parameters.clear())]),
+    ("rp-initiated-logout-no-state", || vec![sent(Vec::clear)]),
     ("frontchannel-logout", || vec![honest()]),
     ("backchannel-wrong-iss", || vec![claims(json!({"iss": "https://evil.example"}))]),
     // FAPI 2.
@@ -156,7 +156,7 @@ const TABLE: &[Entry] = &[
             idp.jwks = Box::new(|jwks| {
                 let mut decoys = Vec::new();
                 for kid in ["rsa-1", "ec-1", "pss-1", "ed-1"] {
-                    decoys.extend(keys(jwks).iter().cloned().filter(|key| key["kid"] != kid).map(|mut key| {
+                    decoys.extend(keys(jwks).iter().filter(|key| key["kid"] != kid).cloned().map(|mut key| {
                         key["kid"] = json!(kid);
                         key
                     }));
