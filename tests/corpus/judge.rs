@@ -1,8 +1,8 @@
 //! Whether a request should have reached the workload as it did: by what servers would have served for it, and by what the
 //! session says. It knows rules of no gateway, only the site's areas.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -33,17 +33,28 @@ pub(crate) struct Contract {
     pub(crate) tokens: bool,
 }
 
+/// Some servers serve what these name instead of the path.
+const BESIDE: [&str; 5] =
+    ["x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri", "x-forwarded-prefix"];
+
 /// Judges.
 pub(crate) struct Judge {
     site: Site,
     contract: Contract,
-    // A path comes many times: by both doors, in each mode.
-    readings: Mutex<HashMap<String, Vec<Vec<u8>>>>,
+    // The same comes many times: by both doors, in each mode.
+    known: Mutex<HashMap<[String; 3], Arc<Vec<Reading>>>>,
+}
+
+/// What some server makes of a path, and the areas that it may take that for.
+#[derive(Debug, PartialEq, Eq)]
+struct Reading {
+    path: Vec<u8>,
+    areas: Vec<Area>,
 }
 
 impl Judge {
     pub(crate) fn new(site: Site, contract: Contract) -> Self {
-        Self { site, contract, readings: Mutex::default() }
+        Self { site, contract, known: Mutex::default() }
     }
 
     /// What is wrong with a request of this person's having been served. Nothing, if all is well.
@@ -57,6 +68,20 @@ impl Judge {
     /// Who the workload takes it to be: servers fold `_` to `-`, so that every spelling counts.
     pub(crate) fn shown<'s>(&self, seen: &'s Seen) -> Vec<&'s str> {
         seen.folded(&self.contract.user)
+    }
+
+    /// Headers that came through and that some few servers may take for others: lighttpd's CGI has `_` for all that is no
+    /// letter and no digit. Told, and not counted as wrong: README.md says why.
+    pub(crate) fn doubtful<'s>(&self, seen: &'s Seen) -> Vec<&'s str> {
+        let owned = [&*self.contract.user, &*self.contract.groups];
+        let other = |name: &str| {
+            let letters = |byte: u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
+            let as_cgi = || name.bytes().map(letters);
+            let identity = owned.iter().any(|own| as_cgi().eq(own.bytes())) && !name.contains(['-', '_']);
+            let path = BESIDE.iter().any(|own| as_cgi().eq(own.bytes())) && !BESIDE.contains(&name);
+            identity || path
+        };
+        seen.headers.iter().map(|(name, _)| name.as_str()).filter(|name| other(name)).collect()
     }
 
     /// For whom the token is, if there is one.
@@ -91,9 +116,8 @@ impl Judge {
         if seen.folded("cookie").iter().any(|cookies| cookies.contains(&format!("{}=", self.contract.cookie))) {
             wrong.push("the session's cookie".into());
         }
-        // Some servers serve what these name instead of the path.
-        for beside in ["x-original-url", "x-original-uri", "x-rewrite-url", "x-forwarded-uri", "x-forwarded-prefix"] {
-            if !seen.folded(beside).is_empty() {
+        for beside in BESIDE {
+            if seen.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case(beside)) {
                 wrong.push(format!("a path in {beside}"));
             }
         }
@@ -105,35 +129,43 @@ impl Judge {
     }
 
     fn wrong_with_place(&self, person: Option<&Person>, seen: &Seen) -> Vec<String> {
-        let host = seen.host();
-        let readings = {
-            let mut known = self.readings.lock().expect("nobody panics with it");
-            let found = known.entry(seen.target.clone());
-            found.or_insert_with(|| servers::readings(&seen.target).into_iter().collect()).clone()
-        };
-        let mut wrong = Vec::new();
-        let mut common: Option<Vec<&Area>> = None;
-        for reading in &readings {
-            let candidates = self.site.areas(&host, &seen.method, reading);
-            if let Some(closed) = candidates.iter().find(|area| !area.admits(person)) {
+        let readings = self.readings(seen);
+        let mut common = readings[0].areas.clone();
+        for Reading { path, areas } in readings.iter() {
+            if let Some(closed) = areas.iter().find(|area| !area.admits(person)) {
                 let name = person.map_or("nobody", |person| &*person.name);
-                wrong.push(format!("{} for {name}, to a server that reads {}", closed.name, reading.escape_ascii()));
-                return wrong;
+                return vec![format!("{} for {name}, to a server that reads {}", closed.name, path.escape_ascii())];
             }
-            let before = common.take().unwrap_or_else(|| candidates.clone());
-            common = Some(before.into_iter().filter(|area| candidates.contains(area)).collect());
+            common.retain(|area| areas.contains(area));
         }
-        let common = common.unwrap_or_default();
         if common.is_empty() {
-            let names: Vec<_> =
-                readings.iter().map(|path| self.site.areas(&host, &seen.method, path)[0].name.as_str()).collect();
-            wrong.push(format!("in several areas at once: {names:?}"));
-        } else if !common.iter().any(|area| self.is_told_as_in(area, person, seen)) {
-            let names: Vec<_> = common.iter().map(|area| &area.name).collect();
-            let (shown, audience) = (self.shown(seen), Self::audience(seen));
-            wrong.push(format!("told {shown:?}, {audience:?} in {names:?}"));
+            let names: BTreeSet<_> = readings.iter().map(|reading| &reading.areas[0].name).collect();
+            return vec![format!("in several areas at once: {names:?}")];
         }
-        wrong
+        if common.iter().any(|area| self.is_told_as_in(area, person, seen)) {
+            return Vec::new();
+        }
+        let names: Vec<_> = common.iter().map(|area| &area.name).collect();
+        vec![format!("told {:?}, {:?} in {names:?}", self.shown(seen), Self::audience(seen))]
+    }
+
+    fn readings(&self, seen: &Seen) -> Arc<Vec<Reading>> {
+        let asked = [seen.host(), seen.method.clone(), seen.target.clone()];
+        if let Some(found) = self.known.lock().expect("nobody panics with it").get(&asked) {
+            return Arc::clone(found);
+        }
+        let [host, method, target] = &asked;
+        let mut readings = Vec::new();
+        for path in servers::readings(target) {
+            let areas = self.site.areas(host, method, &path).into_iter().cloned().collect();
+            // Many of them are in the same areas; one tells enough.
+            if readings.iter().all(|known: &Reading| known.areas != areas) {
+                readings.push(Reading { path, areas });
+            }
+        }
+        let found = Arc::new(readings);
+        self.known.lock().expect("nobody panics with it").insert(asked, Arc::clone(&found));
+        found
     }
 
     fn is_told_as_in(&self, area: &Area, person: Option<&Person>, seen: &Seen) -> bool {
@@ -146,9 +178,10 @@ impl Judge {
 }
 
 impl Seen {
-    /// All values of a header, however its name is spelled.
+    /// All values of a header: many servers take `_` for `-`, and none cares for upper case.
     pub(crate) fn folded(&self, name: &str) -> Vec<&str> {
-        let same = |spelled: &str| spelled.to_ascii_lowercase().replace(['_', '.', ' '], "-") == name;
+        let folds = |(spelled, own): (u8, u8)| spelled.eq_ignore_ascii_case(&own) || (spelled == b'_' && own == b'-');
+        let same = |spelled: &str| spelled.len() == name.len() && spelled.bytes().zip(name.bytes()).all(folds);
         self.headers.iter().filter(|(spelled, _)| same(spelled)).map(|(_, value)| value.as_str()).collect()
     }
 

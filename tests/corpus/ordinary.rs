@@ -3,6 +3,9 @@
 
 use super::variants::Variant;
 
+/// The family of these.
+pub(crate) const ORDINARY: &str = "ordinary";
+
 /// Of Ann's, who may enter everywhere.
 const OF_ANN: [(&str, &str); 46] = [
     ("GET", "/"),
@@ -75,7 +78,7 @@ const OF_NOBODY: [(&str, &str); 12] = [
 /// The ordinary requests.
 pub(crate) fn ordinary() -> Vec<Variant> {
     let plain = |who, method, target: &str| Variant {
-        family: "ordinary",
+        family: ORDINARY,
         who,
         method,
         // A browser keeps what stands behind `#` to itself.

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::exchange::{Asker, Outcome};
 use super::judge::{Contract, Judge};
+use super::ordinary::ORDINARY;
 use super::site::Site;
 use super::variants::Variant;
 
@@ -41,7 +42,9 @@ pub(crate) struct Tally {
     pub(crate) served_to: BTreeMap<String, usize>,
     pub(crate) wrong: Vec<String>,
     pub(crate) disagreements: Vec<String>,
-    /// What was not served, to tell where all should have been.
+    /// Served with a header that some few servers may take for another.
+    pub(crate) doubtful: usize,
+    /// What is ordinary and was not served.
     pub(crate) turned_away: Vec<String>,
 }
 
@@ -117,6 +120,7 @@ impl Tally {
                 Outcome::Served(seen) => {
                     self.served += 1;
                     *self.served_to.entry(variant.who.unwrap_or("nobody").to_owned()).or_default() += 1;
+                    self.doubtful += usize::from(!judge.doubtful(seen).is_empty());
                     for wrong in judge.wrong(variant.who, seen) {
                         self.wrong.push(format!("{} came as {}: {wrong}", what(), seen.target));
                     }
@@ -125,7 +129,9 @@ impl Tally {
                     self.refused += 1;
                     let status = if let Outcome::Answered(status) = other { *status } else { 0 };
                     *self.statuses.entry(status).or_default() += 1;
-                    self.turned_away.push(format!("{}: {status}", what()));
+                    if variant.family == ORDINARY {
+                        self.turned_away.push(format!("{}: {status}", what()));
+                    }
                 }
             }
         }
@@ -169,6 +175,7 @@ impl std::ops::AddAssign for Tally {
         self.requests += other.requests;
         self.served += other.served;
         self.refused += other.refused;
+        self.doubtful += other.doubtful;
         for (status, count) in other.statuses {
             *self.statuses.entry(status).or_default() += count;
         }
@@ -183,9 +190,9 @@ impl std::ops::AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { requests, served, refused, statuses, served_to, wrong, disagreements, .. } = self;
+        let Self { requests, served, refused, statuses, served_to, doubtful, wrong, disagreements, .. } = self;
         let (wrong, disagreements) = (wrong.len(), disagreements.len());
         write!(f, "{requests} requests, {served} served {served_to:?}, {refused} refused {statuses:?}, ")?;
-        write!(f, "{wrong} wrong, {disagreements} disagreements")
+        write!(f, "{wrong} wrong, {disagreements} disagreements, {doubtful} doubtful")
     }
 }
