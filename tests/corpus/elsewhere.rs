@@ -14,10 +14,11 @@ use crate::corpus::variants::{SEED, corpus};
 async fn the_gateway_that_variables_name_serves_nothing_wrong() {
     let fronts = wanted("CORPUS_FRONT");
     let doors: Vec<_> = fronts.split(',').map(|front| (front.to_owned(), front.to_owned())).collect();
-    let _echo = match env::var("CORPUS_ECHO").ok() {
+    let echo = match env::var("CORPUS_ECHO").ok() {
         Some(address) => Some(Echo::start(address).await),
         None => None,
     };
+    println!("the workload listens on port {:?}", echo.as_ref().map(Echo::port));
     let session = |person: &str, variable: &str| {
         let header = wanted(variable);
         let (name, value) = header.split_once(':').unwrap_or_else(|| panic!("{variable} is not `Name: value`"));

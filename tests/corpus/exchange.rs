@@ -44,16 +44,16 @@ impl Asker {
     pub(super) async fn ask(&mut self, request: &[u8], head_only: bool) -> Outcome {
         // A kept connection may be closed at the very moment: then once more, over a new one.
         for fresh in [self.connection.is_none(), true] {
-            match timeout(PATIENCE, self.exchange(request, head_only)).await {
-                Ok(Ok(outcome)) => return outcome,
-                Ok(Err(_)) if !fresh => self.connection = None,
-                Ok(Err(error))
-                    if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable) =>
-                {
+            let exchange = timeout(PATIENCE, self.exchange(request, head_only)).await;
+            let answer = exchange
+                .unwrap_or_else(|_| panic!("{}: no answer to {:?}", self.address, String::from_utf8_lossy(request)));
+            match answer {
+                Ok(outcome) => return outcome,
+                Err(_) if !fresh => self.connection = None,
+                Err(error) if matches!(error.kind(), ErrorKind::ConnectionRefused | ErrorKind::AddrNotAvailable) => {
                     panic!("{}: {error}", self.address)
                 }
-                Ok(Err(_)) => break,
-                Err(_) => panic!("{}: no answer to {:?}", self.address, String::from_utf8_lossy(request)),
+                Err(_) => break,
             }
         }
         self.connection = None;
@@ -61,13 +61,12 @@ impl Asker {
     }
 
     async fn exchange(&mut self, request: &[u8], head_only: bool) -> std::io::Result<Outcome> {
-        let mut stream = match self.connection.take() {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(&self.address).await?;
-                stream.set_nodelay(true)?;
-                BufReader::new(stream)
-            }
+        let mut stream = if let Some(kept) = self.connection.take() {
+            kept
+        } else {
+            let stream = TcpStream::connect(&self.address).await?;
+            stream.set_nodelay(true)?;
+            BufReader::new(stream)
         };
         stream.get_mut().write_all(request).await?;
         let first = line(&mut stream).await?;

@@ -5,6 +5,7 @@
     clippy::disallowed_methods,
     reason = "a test is pointed at its gateway by the environment, and spawns its own parts"
 )]
+#![expect(clippy::print_stdout, reason = "its numbers are what it is run for")]
 
 #[path = "corpus.rs"]
 mod corpus;
@@ -72,10 +73,8 @@ fn servers_read_paths_as_they_are_known_to() {
     ] {
         assert_eq!(read(server, path), expected, "{server} {path}");
     }
-    assert!(
-        readings("/a/..%5c;b%252fc").contains(&b"/b/c".to_vec())
-            || readings("/a/..%5cb%252fc").contains(&b"/b/c".to_vec())
-    );
+    // In some order or other.
+    assert!(readings("/a/..%5cb%252fc").contains(b"/b/c".as_slice()));
 }
 
 #[test]

@@ -151,16 +151,9 @@ fn decoded(path: &[u8], which: impl Fn(u8) -> bool) -> Vec<u8> {
     while at < path.len() {
         let digits = path.get(at + 1..at + 3).and_then(|digits| std::str::from_utf8(digits).ok());
         let digits = digits.filter(|digits| path[at] == b'%' && !digits.starts_with('+'));
-        match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|&byte| which(byte)) {
-            Some(byte) => {
-                out.push(byte);
-                at += 3;
-            }
-            None => {
-                out.push(path[at]);
-                at += 1;
-            }
-        }
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).filter(|&byte| which(byte));
+        out.push(byte.unwrap_or(path[at]));
+        at += if byte.is_some() { 3 } else { 1 };
     }
     out
 }

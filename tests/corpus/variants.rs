@@ -235,7 +235,7 @@ impl Maker {
     fn crumbs(&mut self, times: usize) {
         for _ in 0..times {
             let mut target = self.dice.one_of(&["/", "/", "/public/", "/authors/", "/staff/public/"]).to_owned();
-            for _ in 0..1 + self.dice.below(8) {
+            for _ in 0..=self.dice.below(8) {
                 target.push_str(self.dice.one_of(&CRUMBS));
             }
             self.add_path("crumbs", target);
@@ -243,7 +243,7 @@ impl Maker {
     }
 }
 
-/// SplitMix64: the same numbers on every machine, with every version of every crate.
+/// `SplitMix64`: the same numbers on every machine, with every version of every crate.
 struct Dice(u64);
 
 impl Dice {
