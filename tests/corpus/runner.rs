@@ -65,7 +65,7 @@ pub(crate) async fn run(place: &Place, manners: &Manners, variants: &Arc<Vec<Var
                     let request = manners.written(variant);
                     let mut outcomes = Vec::new();
                     for asker in &mut askers {
-                        outcomes.push(asker.ask(&request, variant.method == "HEAD").await);
+                        outcomes.push(answer(asker, &request, variant).await);
                     }
                     tally.add(&place, variant, &outcomes, &judge);
                 }
@@ -78,6 +78,18 @@ pub(crate) async fn run(place: &Place, manners: &Manners, variants: &Arc<Vec<Var
         all += worker.await.expect("every request has some end");
     }
     all
+}
+
+/// A gateway that could not ask says 503, on a busy machine: then it is asked again.
+async fn answer(asker: &mut Asker, request: &[u8], variant: &Variant) -> Outcome {
+    let mut outcome = Outcome::HungUp;
+    for _ in 0..5 {
+        outcome = asker.ask(request, variant.method == "HEAD").await;
+        if outcome != Outcome::Answered(503) {
+            break;
+        }
+    }
+    outcome
 }
 
 /// Judges by this site.
