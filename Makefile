@@ -1,6 +1,6 @@
 # What a newcomer types. Each target is one line here; the work is in cargo and in tests/tools.
 
-.PHONY: help dev quick tools test rig chart lint bench bench-scale audit
+.PHONY: help dev quick tools test rig corpus chart lint bench bench-scale audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: ## everything: tools, lint, quick, rig; a table at the end says what took 
 
 rig: tools ## only the tests with real parts
 	cargo test --test rig
+
+corpus: ## a corpus of hostile requests, put to the shipped Envoy example or to any gateway (tests/corpus/README.md)
+	@tests/tools/corpus
 
 chart: tools ## only the tests of the Helm chart
 	@tests/manifests/chart

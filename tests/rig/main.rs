@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test finds its tools by the environment, and spawns its own parts")]
 
+#[path = "../corpus/corpus.rs"]
+mod corpus_of_requests;
 #[path = "../support/token_review.rs"]
 mod token_review;
 
@@ -33,6 +35,7 @@ mod anonymous;
 mod authservice;
 mod chart;
 mod corporate;
+mod corpus;
 mod cutover;
 mod dev;
 mod drafts;
