@@ -1,9 +1,9 @@
 # What a newcomer types. Each target is one line here; the work is in cargo and in tests/tools.
 
-.PHONY: help dev quick tools test rig chart lint bench audit
+.PHONY: help dev quick tools test rig corpus chart lint bench bench-scale audit
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 dev: ## a gateway with an identity provider and a demo site, on this machine
 	cargo run -- dev
@@ -11,7 +11,7 @@ dev: ## a gateway with an identity provider and a demo site, on this machine
 quick: ## the tests that need nothing but Rust
 	cargo test
 
-tools: ## get the real parts that the rig runs: Dex, Envoy, oidc-provider, Chromium
+tools: ## get the real parts that the rig runs: Dex, Envoy, Keycloak, Chromium and others
 	@tests/tools/install
 
 test: ## everything: tools, lint, quick, rig; a table at the end says what took how long
@@ -19,6 +19,9 @@ test: ## everything: tools, lint, quick, rig; a table at the end says what took 
 
 rig: tools ## only the tests with real parts
 	cargo test --test rig
+
+corpus: ## a corpus of hostile requests, put to the shipped Envoy example or to any gateway (tests/corpus/README.md)
+	@tests/tools/corpus
 
 chart: tools ## only the tests of the Helm chart
 	@tests/manifests/chart
@@ -29,7 +32,10 @@ lint: ## formatting and clippy
 	cargo clippy --test rig --test redis -- -D warnings
 
 bench: ## the check against an empty handler
-	cargo bench
+	cargo bench --bench check
+
+bench-scale: tools ## what a million sessions cost; writes docs/performance.md. SESSIONS=10000 is a quick try that does not
+	cargo bench --bench scale -- --sessions $(or $(SESSIONS),1000000)
 
 audit: ## licenses, bans and sources of the dependencies
 	@tests/tools/audit

@@ -5,11 +5,13 @@ mod housekeeping;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 
 use crate::bearer::{SourceError, Sources};
 use crate::check::Check;
@@ -36,7 +38,7 @@ use crate::refresh::{Refresher, renewals};
 use crate::revocation::Revocation;
 use crate::seal::{KeyDirectory, KeyDirectoryError, KeyFileError, SealError, SessionKeys};
 use crate::server::{self, Drain, Limits, Shutdown, TlsError};
-use crate::session::{Counted, Embedded, Redis, Sessions, Store, StoreError};
+use crate::session::{Counted, Embedded, Opening, Redis, Sessions, Store, StoreError};
 
 use housekeeping::Housekeeping;
 
@@ -49,6 +51,8 @@ pub struct Gateway {
     /// authservice's site, where we are in its place.
     site: Option<(TcpListener, Router)>,
     sessions: Arc<Sessions>,
+    /// The file of sessions, if it is still being opened.
+    opening: Option<Opening>,
     sources: Option<Arc<Sources>>,
     refresher: Refresher,
     housekeeping: Housekeeping,
@@ -149,17 +153,20 @@ impl Gateway {
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, StartError> {
         let metrics = Arc::new(Metrics::new());
+        let mut opening = None;
         let store: Arc<dyn Store> = if let Some(redis) = &settings.session.redis {
             Arc::new(Counted::new(Redis::new(redis, Arc::clone(&clock))?, Arc::clone(&metrics)))
         } else {
             let data_error =
                 |source| StartError::DataDirectory { path: settings.data_dir.display().to_string(), source };
             private_file::create_directory(&settings.data_dir).map_err(data_error)?;
-            let embedded = open_store(settings.data_dir.join("sessions.redb")).await?;
+            let (embedded, unfinished) = open_store(&settings.data_dir.join("sessions.redb")).await?;
+            opening = unfinished;
             Arc::new(Counted::new(embedded, Arc::clone(&metrics)))
         };
         // On the heap: it holds every part of the house while it is built.
-        Box::pin(Self::open_on(store, settings, contract, clock, entropy, metrics)).await
+        let gateway = Box::pin(Self::open_on(store, settings, contract, clock, entropy, metrics)).await?;
+        Ok(Self { opening, ..gateway })
     }
 
     async fn open_on(
@@ -240,6 +247,7 @@ impl Gateway {
             doors: Doors::new(http, grpc, others).in_authservices_place(authservice),
             site,
             sessions: Arc::clone(&sessions),
+            opening: None,
             sources: sources.clone(),
             refresher,
             admin_sessions: SessionsDoor::new(&settings.admin, revocation),
@@ -312,16 +320,17 @@ impl Gateway {
         let admin = tokio::spawn(server::serve(self.admin, None, admin, Limits::default(), drain.lingering()));
         tokio::select! {
             () = shutdown => {}
+            error = fails_to_open(self.opening) => return Err(error.into()),
             Some(ended) = servers.join_next() => ended?,
             Some(ended) = keepers.join_next() => ended?,
             // Without it nobody would be asked again who is still admitted.
             Some(ended) = refresher.join_next() => ended?,
         }
+        let deadline = Instant::now() + self.shutdown.lame_duck + self.shutdown.deadline;
         way_out.run(self.shutdown, async { while servers.join_next().await.is_some() {} }).await;
-        // The doors are gone, and with them whoever could hand over more renewals: those under way are finished.
-        let finished =
-            tokio::time::timeout(self.shutdown.deadline, async { while refresher.join_next().await.is_some() {} });
-        if finished.await.is_err() {
+        // The doors are gone, and with them whoever could hand over more renewals: those under way are finished, by the
+        // same deadline, because whoever ended us waits no longer.
+        if timeout_at(deadline, async { while refresher.join_next().await.is_some() {} }).await.is_err() {
             tracing::warn!("renewals were still under way at the deadline");
             refresher.shutdown().await;
         }
@@ -364,9 +373,28 @@ fn keyring(settings: &Settings, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>
     }
 }
 
-async fn open_store(path: impl AsRef<Path> + Send + 'static) -> Result<Embedded, StoreError> {
-    let opened = tokio::task::spawn_blocking(move || Embedded::open(path.as_ref())).await;
-    opened.map_err(|error| StoreError::Unavailable { reason: error.to_string() })?
+/// How long a start waits for the file of sessions, so that what is wrong with it is told before anything is served.
+const OPENING: Duration = Duration::from_millis(250);
+
+/// The store, and what is left of its opening: a large file is read for longer than those who watch a start have patience.
+async fn open_store(path: &Path) -> Result<(Embedded, Option<Opening>), StoreError> {
+    let (store, mut opening) = Embedded::open_aside(path)?;
+    match tokio::time::timeout(OPENING, opening.done()).await {
+        Ok(opened) => opened.map(|()| (store, None)),
+        Err(_) => Ok((store, Some(opening))),
+    }
+}
+
+/// Never ends if there is nothing to open, or it succeeds.
+async fn fails_to_open(opening: Option<Opening>) -> StoreError {
+    if let Some(mut opening) = opening {
+        tracing::info!("the file of sessions is large: nobody is admitted by a session until all of it is checked");
+        if let Err(error) = opening.done().await {
+            return error;
+        }
+        tracing::info!("the file of sessions is checked and open");
+    }
+    std::future::pending().await
 }
 
 fn providers(

@@ -249,7 +249,7 @@ impl Check {
         if live.session.renew_at <= now {
             return None;
         }
-        let pass = self.passes.find(cookie.key, rule, &live, now)?;
+        let pass = self.passes.find(&self.mint, cookie.key, rule, &live, now)?;
         Some(self.allow(question, pass, AllowReason::Session))
     }
 
@@ -341,7 +341,7 @@ impl Check {
         if let Err(deny) = admits(rule, kind, &holder) {
             return Ok(Err(deny));
         }
-        if let Some(pass) = self.passes.find(cookie.key, rule, live, now) {
+        if let Some(pass) = self.passes.find(&self.mint, cookie.key, rule, live, now) {
             return Ok(Ok(pass));
         }
         let pass = self.make_pass(rule, kind, &holder)?;

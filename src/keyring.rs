@@ -5,6 +5,7 @@ mod directory;
 mod publication;
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -84,6 +85,8 @@ pub struct Keyring {
     store: Box<dyn KeyStore>,
     clock: Arc<dyn Clock>,
     current: ArcSwap<InForce>,
+    /// How often keys were taken out while this runs.
+    removals: AtomicU64,
     /// Which keys there are, and when each was first seen; never, for those that were there at the start.
     seen: Mutex<Seen>,
 }
@@ -109,7 +112,7 @@ impl Keyring {
         let keys = store.load()?;
         let seen = keys.iter().map(|key| (key.key.kid().to_owned(), None)).collect();
         let current = ArcSwap::from_pointee(InForce::choose(keys, &seen, clock.now())?);
-        Ok(Self { store, clock, current, seen: Mutex::new(seen) })
+        Ok(Self { store, clock, current, removals: AtomicU64::new(0), seen: Mutex::new(seen) })
     }
 
     /// Reads the keys, and makes the first one if there is none.
@@ -137,6 +140,12 @@ impl Keyring {
         Arc::clone(&self.current.load().publication)
     }
 
+    /// A number that changes whenever a key is taken out: its tokens are good for nothing any more.
+    #[must_use]
+    pub fn removals(&self) -> u64 {
+        self.removals.load(Ordering::Acquire)
+    }
+
     /// Follows the store and the time. On an error the keys stay as they were.
     ///
     /// # Errors
@@ -155,6 +164,9 @@ impl Keyring {
         let before = self.current.load_full();
         if before.signer.kid() != next.signer.kid() || before.publication != next.publication {
             self.current.store(Arc::new(next));
+        }
+        if seen.keys().any(|kid| !seen_now.contains_key(kid)) {
+            self.removals.fetch_add(1, Ordering::Release);
         }
         tell(&before, &self.current.load(), &seen, &seen_now);
         *seen = seen_now;

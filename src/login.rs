@@ -150,10 +150,12 @@ impl Login {
     }
 
     async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedInBrowser>, StoreError> {
-        let proven =
-            self.cookies.find_session(headers).ok().flatten().and_then(|value| self.sessions.prove(value).ok());
-        let Some(cookie) = proven else { return Ok(None) };
+        let Some(cookie) = self.proven(headers) else { return Ok(None) };
         Ok(self.sessions.find(&cookie).await?.map(|live| SignedInBrowser { cookie, live }))
+    }
+
+    fn proven(&self, headers: &HeaderMap) -> Option<SessionCookie> {
+        self.cookies.find_session(headers).ok().flatten().and_then(|value| self.sessions.prove(value).ok())
     }
 
     fn provider(&self, id: &ProviderId) -> Option<&Arc<Provider>> {

@@ -114,6 +114,12 @@ impl Mint {
         Self { keyring, settings, clock, entropy, metrics }
     }
 
+    /// A number that changes whenever a key is taken away: a token from before may have no key any more.
+    #[must_use]
+    pub fn removals(&self) -> u64 {
+        self.keyring.removals()
+    }
+
     /// Mints a token for `audience`, or for the configured audience.
     ///
     /// # Errors

@@ -200,6 +200,10 @@ impl Renewing {
         if let Err(reason) = admitted(&provider.settings().identity.admit, &renewed.identity) {
             return self.end(cookie, &live, &reason.to_string()).await;
         }
+        // It is found by this name where somebody is to be signed out, and by no other.
+        if renewed.identity.user != identity.user {
+            return self.end(cookie, &live, "the provider gives its user another name now").await;
+        }
         self.keep(cookie, &live, renewed).await
     }
 

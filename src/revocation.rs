@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::audit;
 use crate::identity::UserId;
 use crate::metrics::{Metrics, RevocationCause};
-use crate::session::{Cursor, Filed, Of, Sessions, StoreError};
+use crate::session::{Cursor, Filed, Found, Of, Session, Sessions, StoreError, StoreKey};
 
 /// How many sessions are ended at a time.
 const AT_A_TIME: usize = 64;
@@ -52,7 +52,7 @@ impl Revocation {
     /// # Errors
     /// If the store does not answer.
     pub async fn some(&self, after: Cursor) -> Result<(Vec<Filed>, Option<Cursor>), StoreError> {
-        self.sessions.page(after).await
+        self.sessions.page(after).await.map(|(found, next)| (found.filed, next))
     }
 
     /// Ends the sessions of a user, for an operator; how many there were.
@@ -60,7 +60,7 @@ impl Revocation {
     /// # Errors
     /// As [`Revocation::end`].
     pub async fn end_user(&self, user: &UserId) -> Result<u64, StoreError> {
-        self.end(self.of_user(user).await?, RevocationCause::Admin).await
+        self.end(self.sessions.all_of(Of::User(user)).await?, RevocationCause::Admin).await
     }
 
     /// Ends the session of this pseudonym, for an operator; how many there were.
@@ -68,7 +68,7 @@ impl Revocation {
     /// # Errors
     /// As [`Revocation::end`].
     pub async fn end_pseudonym(&self, sid: &str) -> Result<u64, StoreError> {
-        self.end(self.of_pseudonym(sid).await?, RevocationCause::Admin).await
+        self.end(self.sessions.all_of(Of::Pseudonym(sid)).await?, RevocationCause::Admin).await
     }
 
     /// Ends all sessions behind `after`, for an operator, for as long as a caller waits; how many there were, and how to go
@@ -92,18 +92,28 @@ impl Revocation {
     /// Ends these sessions; how many of them were still there. All are tried, whatever becomes of one.
     ///
     /// # Errors
-    /// If the store does not confirm the end of one: it is not found here for another minute, but may come back.
-    pub async fn end(&self, them: Vec<Filed>, cause: RevocationCause) -> Result<u64, StoreError> {
+    /// If the store does not confirm the end of one: it is not found here any more, and the store is asked again until it
+    /// confirms. Until then it may go on at other replicas.
+    pub async fn end(&self, them: Found, cause: RevocationCause) -> Result<u64, StoreError> {
         let reason = match cause {
             RevocationCause::BackChannel => "the provider ended it (back channel)",
             RevocationCause::FrontChannel => "the provider ended it (front channel)",
             RevocationCause::Holder => "ended by its holder from another session",
             RevocationCause::Admin => "ended by an operator",
         };
-        let ending = |filed: Filed| async move {
-            let was_there = self.sessions.end(filed.key).await?;
+        // All at once: whoever asked may not wait for the last.
+        let named = them.filed.into_iter().map(|filed| (filed.key, Some(filed.session)));
+        let them: Vec<(StoreKey, Option<Session>)> =
+            named.chain(them.unreadable.into_iter().map(|key| (key, None))).collect();
+        self.sessions.begin_to_end(&them.iter().map(|(key, _)| *key).collect::<Vec<_>>());
+        let ending = |(key, session): (StoreKey, Option<Session>)| async move {
+            let was_there = self.sessions.end(key).await?;
             if was_there {
-                audit::revocation(&filed.session.identity, &filed.session.sid, reason);
+                if let Some(session) = session {
+                    audit::revocation(&session.identity, &session.sid, reason);
+                } else {
+                    tracing::warn!(?key, reason, "a session that cannot be read here has been ended");
+                }
                 self.metrics.session_revoked(cause);
             }
             Ok(was_there)

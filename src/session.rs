@@ -19,9 +19,9 @@ mod truth;
 
 pub use self::redis::Redis;
 pub use counted::Counted;
-pub use embedded::Embedded;
+pub use embedded::{Embedded, Opening};
 pub use live::Live;
 pub use row::{Session, Whence};
-pub use sessions::{Filed, NewSession, SessionCookie, SessionError, Sessions};
+pub use sessions::{Filed, Found, NewSession, SessionCookie, SessionError, Sessions};
 pub use store::{Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told};
 pub use tags::Of;

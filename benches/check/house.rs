@@ -92,20 +92,6 @@ impl Server {
         ask(self.address, request).len()
     }
 
-    /// What it answers, but for what hyper writes by itself.
-    pub(crate) fn answer_headers(&self, request: &str) -> HeaderMap {
-        let answer = ask(self.address, request);
-        assert!(answer.starts_with("HTTP/1.1 200 "), "the check is not allowed: {answer}");
-        assert!(answer.ends_with("\r\n\r\n"), "the load looks for the end of the headers: {answer}");
-        let pairs = answer.lines().skip(1).filter_map(|line| line.split_once(": "));
-        let mut headers = HeaderMap::new();
-        for (name, value) in pairs.filter(|(name, _)| !["date", "content-length", "connection"].contains(name)) {
-            let name: HeaderName = name.parse().expect("a name");
-            headers.append(name, HeaderValue::from_str(value).expect("a value"));
-        }
-        headers
-    }
-
     /// What it answers over gRPC.
     pub(crate) fn answer_over_grpc(&self, asked: &CheckRequest) -> CheckResponse {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -139,7 +125,22 @@ impl Drop for Server {
     }
 }
 
-fn ask(address: SocketAddr, request: &str) -> String {
+/// What a server answers, but for what hyper writes by itself.
+pub(crate) fn answer_headers(address: SocketAddr, request: &str) -> HeaderMap {
+    let answer = ask(address, request);
+    assert!(answer.starts_with("HTTP/1.1 200 "), "the check is not allowed: {answer}");
+    assert!(answer.ends_with("\r\n\r\n"), "the load looks for the end of the headers: {answer}");
+    let pairs = answer.lines().skip(1).filter_map(|line| line.split_once(": "));
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs.filter(|(name, _)| !["date", "content-length", "connection"].contains(name)) {
+        let name: HeaderName = name.parse().expect("a name");
+        headers.append(name, HeaderValue::from_str(value).expect("a value"));
+    }
+    headers
+}
+
+/// Asks once, on a connection of its own.
+pub(crate) fn ask(address: SocketAddr, request: &str) -> String {
     let mut socket = TcpStream::connect(address).expect("a connection");
     let request = request.replacen("\r\n\r\n", "\r\nconnection: close\r\n\r\n", 1);
     socket.write_all(request.as_bytes()).expect("it is sent");

@@ -1,11 +1,14 @@
 //! The load: one spinning thread in a process of its own. It asks as little of the machine as it can, and the same for
 //! every server: a write and a read a request, no parsing beyond where an answer ends and that it is a good one.
 
+#[path = "load/grpc.rs"]
 mod grpc;
+#[path = "load/http.rs"]
 mod http;
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -25,9 +28,15 @@ const SLICE: Duration = Duration::from_millis(100);
 pub(crate) enum Question {
     /// A request over HTTP/1.1, as it goes over the wire.
     Http(String),
+    /// The same with another session each time: [`COOKIE`] stands for the value of its cookie, which is drawn from the
+    /// first lines of a file, all of one length.
+    Drawn(String, PathBuf, u64),
     /// A message of a gRPC check, and the length of the answer's.
     Grpc(Vec<u8>, usize),
 }
+
+/// Stands for what is drawn.
+pub(crate) const COOKIE: &str = "{cookie}";
 
 /// One connection, as in a gateway's pool.
 pub(crate) trait Line {
@@ -57,16 +66,25 @@ pub(crate) struct Load {
     pub(crate) rate: f64,
     /// The latency that one in a hundred exceeded, in a quiet slice of the time.
     pub(crate) p99: Duration,
+    /// The latency that one in two exceeded.
+    pub(crate) p50: Duration,
     /// How long it took, warm-up and all.
     pub(crate) took: Duration,
 }
 
-/// Puts load on a server, from another process.
-pub(crate) fn put(address: SocketAddr, question: &Question, pace: Pace, connections: usize, span: Duration) -> Load {
+/// Puts load on servers, from another process: each gets as many connections.
+pub(crate) fn put(
+    addresses: &[SocketAddr],
+    question: &Question,
+    pace: Pace,
+    connections: usize,
+    span: Duration,
+) -> Load {
+    let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let rate = if let Pace::Open(rate) = pace { rate } else { 0.0 };
     let begun = Instant::now();
     let output = Command::new(std::env::current_exe().expect("this program"))
-        .args(["generate", &address.to_string(), &rate.to_string(), &connections.to_string()])
+        .args(["generate", &addresses.join(","), &rate.to_string(), &connections.to_string()])
         .arg(span.as_secs_f64().to_string())
         .args(question.to_words())
         .output()
@@ -75,27 +93,33 @@ pub(crate) fn put(address: SocketAddr, question: &Question, pace: Pace, connecti
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "the load process failed: {}", String::from_utf8_lossy(&output.stderr));
     let mut figures = text.split_whitespace().map(|figure| figure.parse::<f64>().expect("a figure"));
-    let mut figure = || figures.next().expect("two figures");
-    Load { rate: figure(), p99: Duration::from_secs_f64(figure()), took }
+    let mut figure = || figures.next().expect("three figures");
+    let (rate, [p99, p50]) = (figure(), [figure(), figure()].map(Duration::from_secs_f64));
+    Load { rate, p99, p50, took }
 }
 
-/// The load process: prints the rate, and the p99 in seconds.
+/// The load process: prints the rate, and p99 and p50 in seconds.
 pub(crate) fn generate(arguments: &[String]) {
-    let [address, rate, requests, seconds, question @ ..] = arguments else { panic!("generate: five arguments") };
+    let [addresses, rate, requests, seconds, question @ ..] = arguments else { panic!("generate: five arguments") };
     let rate: f64 = rate.parse().expect("a rate");
     let span = Duration::from_secs_f64(seconds.parse().expect("seconds"));
     let pace = if rate > 0.0 { Pace::Open(rate) } else { Pace::Closed };
     let question = Question::from_words(question);
     let mut lines: Vec<Box<dyn Line>> = Vec::new();
     let requests: usize = requests.parse().expect("a number");
+    let mut addresses = addresses.split(',').cycle();
     while lines.iter().map(|line| line.room()).sum::<usize>() < requests {
-        lines.push(question.line(address));
+        lines.push(question.line(addresses.next().expect("an address")));
     }
     let answers = drive(&mut lines, pace, span);
     #[expect(clippy::cast_precision_loss, reason = "some thousands")]
     let per_second = answers.len() as f64 / span.as_secs_f64();
-    let p99 = quiet_p99(&answers);
-    println!("{per_second} {}", p99.as_secs_f64());
+    // Who answers nothing at all takes that long at least.
+    let p99 = quiet_p99(&answers).unwrap_or(span);
+    let mut latencies: Vec<Duration> = answers.iter().map(|(_, latency)| *latency).collect();
+    latencies.sort_unstable();
+    let p50 = latencies.get(latencies.len() / 2).copied().unwrap_or(span);
+    println!("{per_second} {} {}", p99.as_secs_f64(), p50.as_secs_f64());
 }
 
 impl Question {
@@ -105,7 +129,11 @@ impl Question {
         socket.set_nodelay(true).expect("no delay");
         socket.set_nonblocking(true).expect("no waiting");
         match self {
-            Self::Http(request) => Box::new(http::Line::over(socket, request.clone())),
+            Self::Http(request) => Box::new(http::Line::over(socket, request.clone(), None)),
+            Self::Drawn(request, cookies, among) => {
+                let draw = http::Draw::from(cookies, *among, request);
+                Box::new(http::Line::over(socket, request.replacen(COOKIE, draw.first(), 1), Some(draw)))
+            }
             Self::Grpc(message, answer) => Box::new(grpc::Line::over(socket, message, *answer)),
         }
     }
@@ -113,6 +141,9 @@ impl Question {
     fn to_words(&self) -> Vec<String> {
         match self {
             Self::Http(request) => vec!["http".into(), request.clone()],
+            Self::Drawn(request, cookies, among) => {
+                vec!["drawn".into(), request.clone(), cookies.display().to_string(), among.to_string()]
+            }
             Self::Grpc(message, answer) => vec!["grpc".into(), BASE64_STANDARD.encode(message), answer.to_string()],
         }
     }
@@ -120,6 +151,9 @@ impl Question {
     fn from_words(words: &[String]) -> Self {
         match words {
             [word, request] if word == "http" => Self::Http(request.clone()),
+            [word, request, cookies, among] if word == "drawn" => {
+                Self::Drawn(request.clone(), cookies.into(), among.parse().expect("a number"))
+            }
             [word, message, answer] if word == "grpc" => {
                 Self::Grpc(BASE64_STANDARD.decode(message).expect("a message"), answer.parse().expect("a length"))
             }
@@ -129,7 +163,7 @@ impl Question {
 }
 
 /// Of `(when it was to be sent, latency)`, in the order of the answers.
-fn quiet_p99(answers: &[(Duration, Duration)]) -> Duration {
+fn quiet_p99(answers: &[(Duration, Duration)]) -> Option<Duration> {
     let mut slices: BTreeMap<u128, Vec<Duration>> = BTreeMap::new();
     for (when, latency) in answers {
         slices.entry(when.as_millis() / SLICE.as_millis()).or_default().push(*latency);
@@ -140,7 +174,7 @@ fn quiet_p99(answers: &[(Duration, Duration)]) -> Duration {
     });
     let mut p99s: Vec<Duration> = p99s.collect();
     p99s.sort_unstable();
-    p99s.get(p99s.len() / 4).copied().unwrap_or(Duration::MAX)
+    p99s.get(p99s.len() / 4).copied()
 }
 
 fn drive(lines: &mut [Box<dyn Line>], pace: Pace, span: Duration) -> Vec<(Duration, Duration)> {

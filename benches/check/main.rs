@@ -15,11 +15,13 @@ mod allocations;
 #[path = "../../tests/support/grpc_check.rs"]
 mod grpc_check;
 mod house;
+#[expect(dead_code, reason = "the other bench uses all of it")]
 mod load;
 mod report;
 #[path = "../../tests/support/settings.rs"]
 mod settings;
 mod subject;
+mod visitor;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,7 +65,7 @@ fn main() -> ExitCode {
 fn over_http(subject: &Subject, plan: Plan) -> u8 {
     let request = &subject.request;
     let check = Server::start("check", subject.gateway());
-    let headers = check.answer_headers(request);
+    let headers = house::answer_headers(check.address, request);
     let servers =
         [Server::start("empty-one", empty(headers.clone())), check, Server::start("empty-two", empty(headers.clone()))];
     let [asked, answered, answered_empty] = [request.len(), servers[1].probe(request), servers[0].probe(request)];
@@ -114,7 +116,7 @@ fn alternate(
         for (index, server) in servers.iter().enumerate() {
             let before = server.times();
             let load =
-                load::put(server.address, question, pace, plan.connections, Duration::from_secs_f64(plan.seconds));
+                load::put(&[server.address], question, pace, plan.connections, Duration::from_secs_f64(plan.seconds));
             let (after, took) = (server.times(), load.took.as_secs_f64());
             round.ran[index] = after.ran.saturating_sub(before.ran).as_secs_f64() / took;
             round.waited[index] = after.waited.saturating_sub(before.waited).as_secs_f64() / took;

@@ -3,27 +3,19 @@
 use std::sync::Arc;
 
 use countersign::app::Gateway;
-use countersign::clock::{SystemClock, UnixTime};
+use countersign::clock::SystemClock;
 use countersign::config::Settings;
 use countersign::cookie::CookieNames;
 use countersign::entropy::SystemEntropy;
-use countersign::identity::{Email, GroupName, Groups, Identity, ProviderTokens, Subject as Sub, UserId};
 use countersign::seal::SessionKeys;
-use countersign::secret::SecretText;
-use countersign::session::{Embedded, NewSession, Sessions};
+use countersign::session::{Embedded, Sessions};
 use envoy_types::pb::envoy::service::auth::v3::CheckRequest;
 use tempfile::TempDir;
 
 use super::grpc_check::{self, Encoding};
 use super::house::{Opening, Serving};
 use super::settings::{NOBODY, settings};
-
-/// The three of the example configuration; the request is covered by the second.
-const RULES: &str = "rules:
-  - {path: /dex/, access: public, authorization: keep}
-  - {path: /pipeline/, access: {groups: [ml]}, audience: [pipelines]}
-  - {path: /notebook/, token: none, authorization: keep}
-";
+use super::visitor::{self, RULES};
 
 /// A directory with one session in it, and the request that the gateway is asked about it.
 pub(crate) struct Subject {
@@ -39,16 +31,7 @@ impl Subject {
         let settings = settings(data.path(), NOBODY, RULES);
         let value = sign_in(&settings);
         let cookie = CookieNames::new(&settings.cookie).session().to_owned();
-        // What Envoy sends for a page's own request: what `includeRequestHeadersInCheck` lists, and its own.
-        let request = format!(
-            "GET /check/pipeline/apis/v2beta1/runs?page_size=10&sort_by=created_at%20desc HTTP/1.1\r\n\
-             host: mesh.example.com\r\ncontent-length: 0\r\n\
-             cookie: _xsrf=2|6e8f3c1a|d0b7; {cookie}={value}; theme=dark\r\n\
-             accept: application/json, text/plain, */*\r\nsec-fetch-mode: cors\r\nsec-fetch-dest: empty\r\n\
-             sec-fetch-site: same-origin\r\nx-request-id: 4cf3c0f2-7d4a-9e1c-8d0e-0a1b2c3d4e5f\r\n\
-             x-forwarded-for: 10.0.0.7\r\nx-forwarded-proto: https\r\nx-envoy-internal: true\r\n\
-             x-envoy-expected-rq-timeout-ms: 2000\r\n\r\n"
-        );
+        let request = visitor::request(&cookie, &value);
         let over_grpc = over_grpc(&format!("_xsrf=2|6e8f3c1a|d0b7; {cookie}={value}; theme=dark"));
         Self { request, over_grpc, data }
     }
@@ -89,22 +72,9 @@ fn sign_in(settings: &Settings) -> String {
     let keys = SessionKeys::load_or_generate(&settings.data_dir.join("session-keys"), &SystemEntropy).expect("keys");
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy));
     let sessions = Sessions::new(Arc::new(store), Arc::new(keys), clock, entropy, &settings.session);
-    let group = |name: &str| GroupName::parse(name).expect("a group");
-    let groups = Groups::new(["ml", "kubeflow-users", "grafana-viewers"].map(group)).expect("groups");
-    let identity = Identity {
-        provider: settings.providers[0].id.clone(),
-        subject: Sub::parse("CiQwOGE4Njg0Yi1kYjg4LTRiNzMtOTBhOS0zY2QxNjYxZjU0NjYSBWxvY2Fs").expect("a subject"),
-        user: UserId::parse("ann@example.com").expect("a user"),
-        email: Some(Email::parse("ann@example.com").expect("an address")),
-        groups,
-        auth_time: None,
-        acr: None,
-        amr: Vec::new(),
-    };
-    let secret = |text: &str| SecretText::new(text.into());
-    let tokens =
-        ProviderTokens { id_token: secret("id"), access_token: secret("access"), refresh_token: Some(secret("again")) };
-    let new = NewSession { identity, tokens, provider_sid: None, renew_at: UnixTime::MAX };
+    let tokens = visitor::tokens("id", "access", Some("again"));
+    let subject = "CiQwOGE4Njg0Yi1kYjg4LTRiNzMtOTBhOS0zY2QxNjYxZjU0NjYSBWxvY2Fs";
+    let new = visitor::session(settings.providers[0].id.clone(), "ann@example.com", subject, tokens);
     let (value, _) = runtime.block_on(sessions.create(new)).expect("a session");
     value
 }

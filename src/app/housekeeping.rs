@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use crate::bearer::Sources;
 use crate::door::admin::{Part, Readiness};
@@ -14,8 +14,9 @@ use crate::metrics::Metrics;
 use crate::seal::KeyDirectory;
 use crate::session::Sessions;
 
-/// How often the store and the keys are looked at.
+/// How often the store and the keys are looked at; and while the store cannot be asked.
 const WATCH_EVERY: Duration = Duration::from_secs(5);
+const WATCH_EVERY_WHILE_AWAY: Duration = Duration::from_secs(1);
 
 /// Keeps watch.
 pub(super) struct Housekeeping {
@@ -39,9 +40,10 @@ impl Housekeeping {
         sources: Option<Arc<Sources>>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let ready = || ArcSwap::from_pointee(Part::Ready);
         let (session_keys, complaints) = (None, Mutex::default());
-        Self { sessions, keyring, session_keys, complaints, providers, sources, metrics, store: ready(), keys: ready() }
+        let store = ArcSwap::from_pointee(Part::Missing("it has not been asked yet".into()));
+        let keys = ArcSwap::from_pointee(Part::Ready);
+        Self { sessions, keyring, session_keys, complaints, providers, sources, metrics, store, keys }
     }
 
     /// The same, and session keys that follow their directory.
@@ -61,11 +63,10 @@ impl Housekeeping {
 
     /// Looks after the store and the keys.
     pub(super) async fn keep_watch(&self) {
-        let mut beat = interval(WATCH_EVERY);
-        beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            beat.tick().await;
             self.look().await;
+            let is_there = **self.store.load() == Part::Ready;
+            sleep(if is_there { WATCH_EVERY } else { WATCH_EVERY_WHILE_AWAY }).await;
         }
     }
 

@@ -34,6 +34,7 @@ struct House {
     metrics: Arc<Metrics>,
     address: SocketAddr,
     admin: SocketAddr,
+    running: tokio::task::JoinHandle<Result<(), StartError>>,
     // Held for as long as the house stands.
     _stop: oneshot::Sender<()>,
     _data: TempDir,
@@ -205,9 +206,39 @@ async fn sessions_whose_end_cannot_be_kept_are_not_said_to_be_over() {
     }
 }
 
+#[tokio::test]
+async fn a_large_file_of_sessions_is_opened_while_the_admin_port_answers() {
+    let (opened, opening) = oneshot::channel();
+    let house = House::open_with(Some(Opening::of(opening))).await;
+    house.store.set_broken(true);
+    let ask = async |path| house.ask_at(house.admin, "GET", path, "", "").await;
+    assert_eq!(ask("/livez").await.status, 200);
+    let ready = ask("/readyz").await;
+    assert!(ready.status == 503 && ready.body.contains("\"store\": \"missing"), "{}", ready.body);
+    opened.send(Ok(())).expect("it is awaited");
+    house.store.set_broken(false);
+    while ask("/readyz").await.status != 200 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_sessions_that_turns_out_damaged_ends_the_gateway() {
+    let (opened, opening) = oneshot::channel();
+    let mut house = House::open_with(Some(Opening::of(opening))).await;
+    let damaged = StoreError::Damaged { path: "sessions.redb".into(), reason: "a page".into() };
+    opened.send(Err(damaged)).expect("it is awaited");
+    let ended = (&mut house.running).await.expect("no panic").expect_err("it cannot go on").to_string();
+    assert!(ended.contains("sessions.redb is damaged"), "{ended}");
+}
+
 impl House {
-    #[expect(clippy::disallowed_methods, reason = "the gateway runs beside the test")]
     async fn open() -> Self {
+        Self::open_with(None).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the gateway runs beside the test")]
+    async fn open_with(opening: Option<Opening>) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let data = tempfile::tempdir().unwrap();
         let embedded = Embedded::open(data.path().join("sessions.redb")).unwrap();
@@ -219,14 +250,14 @@ impl House {
         let opened =
             Box::pin(Gateway::open_on(store.clone(), settings, None, clock, Arc::new(SystemEntropy), metrics.clone()))
                 .await;
-        let gateway = opened.unwrap();
+        let gateway = Gateway { opening, ..opened.unwrap() };
         let (sessions, address) = (Arc::clone(&gateway.sessions), gateway.main_address());
         let admin = gateway.admin_address();
         let (stop, stopped) = oneshot::channel();
-        tokio::spawn(gateway.run(async {
+        let running = tokio::spawn(gateway.run(async {
             let _ = stopped.await;
         }));
-        Self { store, sessions, metrics, address, admin, _stop: stop, _data: data }
+        Self { store, sessions, metrics, address, admin, running, _stop: stop, _data: data }
     }
 
     /// The cookie of a session that is in memory.

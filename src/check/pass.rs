@@ -32,6 +32,8 @@ pub struct Pass {
     whom: Option<Whom>,
     revision: Option<Revision>,
     fresh_until: UnixTime,
+    /// As [`Mint::removals`] said before its token was minted.
+    removals: u64,
 }
 
 /// Whom a pass is made for, whatever vouches for them.
@@ -112,6 +114,7 @@ impl Pass {
             whom: None,
             revision: None,
             fresh_until: UnixTime::MAX,
+            removals: 0,
         }
     }
 
@@ -130,8 +133,14 @@ impl Pass {
         }
     }
 
+    /// Whether it may be handed out again.
+    fn is_fresh(&self, mint: &Mint, now: UnixTime) -> bool {
+        now < self.fresh_until && self.removals == mint.removals()
+    }
+
     /// A pass for somebody whom a rule admits.
     pub(super) fn make(owned: &OwnedHeaders, mint: &Mint, rule: &Rule, holder: &Holder<'_>) -> Result<Self, NoPass> {
+        let removals = mint.removals();
         let mut set = owned.filled(holder.identity)?;
         let mut fresh_until = holder.ends_at;
         let token_may_be_set = !(rule.keep_authorization && owned.token == AUTHORIZATION);
@@ -156,6 +165,7 @@ impl Pass {
             whom: Some(whom),
             revision: holder.revision,
             fresh_until,
+            removals,
         })
     }
 }
@@ -210,13 +220,26 @@ impl Passes {
         Arc::clone(if keep_authorization { &self.nobody_authorization_kept } else { &self.nobody })
     }
 
-    pub(super) fn find(&self, session: StoreKey, rule: &Rule, live: &Live, now: UnixTime) -> Option<Arc<Pass>> {
+    pub(super) fn find(
+        &self,
+        mint: &Mint,
+        session: StoreKey,
+        rule: &Rule,
+        live: &Live,
+        now: UnixTime,
+    ) -> Option<Arc<Pass>> {
         let pass = self.sessions.get(&(session, rule.index))?;
-        (pass.revision == Some(live.revision) && now < pass.fresh_until).then_some(pass)
+        (pass.revision == Some(live.revision) && pass.is_fresh(mint, now)).then_some(pass)
     }
 
-    pub(super) fn find_for_token(&self, verified: &Verified, rule: &Rule, now: UnixTime) -> Option<Arc<Pass>> {
-        self.tokens.get(&(verified.finding, rule.index)).filter(|pass| now < pass.fresh_until)
+    pub(super) fn find_for_token(
+        &self,
+        mint: &Mint,
+        verified: &Verified,
+        rule: &Rule,
+        now: UnixTime,
+    ) -> Option<Arc<Pass>> {
+        self.tokens.get(&(verified.finding, rule.index)).filter(|pass| pass.is_fresh(mint, now))
     }
 
     pub(super) fn keep_for_token(&self, verified: &Verified, rule: &Rule, pass: &Arc<Pass>) {

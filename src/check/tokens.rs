@@ -41,7 +41,7 @@ impl Check {
             _ => return AtOnce::Later,
         };
         let known = sources.at_hand(&credential, now);
-        let pass = known.and_then(|verified| self.passes.find_for_token(&verified, rule, now));
+        let pass = known.and_then(|verified| self.passes.find_for_token(&self.mint, &verified, rule, now));
         match pass {
             Some(pass) => AtOnce::Pass(self.allow(question, pass, reason_of(&credential))),
             None => AtOnce::Later,
@@ -178,7 +178,7 @@ impl Check {
         if let Err(deny) = admits(rule, kind, &holder) {
             return Ok(deny);
         }
-        if let Some(pass) = self.passes.find_for_token(verified, rule, self.clock.now()) {
+        if let Some(pass) = self.passes.find_for_token(&self.mint, verified, rule, self.clock.now()) {
             return Ok(self.allow(question, pass, reason));
         }
         let pass = match self.make_pass(rule, kind, &holder)? {

@@ -25,7 +25,7 @@ pub(super) enum SessionsCommand {
         #[arg(long, value_name = "USER", conflicts_with = "session")]
         user: Option<String>,
         /// Only this one, by its pseudonym: the `sid` of RC tokens and of the audit.
-        #[arg(long, value_name = "SID")]
+        #[arg(long, value_name = "SID", allow_hyphen_values = true)]
         session: Option<String>,
         /// Prints JSON, one session a line.
         #[arg(long)]
@@ -47,7 +47,7 @@ pub(super) struct Which {
     #[arg(long, value_name = "USER")]
     user: Option<String>,
     /// This one, by its pseudonym: the `sid` of RC tokens and of the audit.
-    #[arg(long, value_name = "SID")]
+    #[arg(long, value_name = "SID", allow_hyphen_values = true)]
     session: Option<String>,
     /// All of them: everybody signs in again.
     #[arg(long)]
@@ -99,7 +99,15 @@ pub(super) async fn run(command: SessionsCommand) -> anyhow::Result<()> {
             let port = AdminPort::of(&gateway)?;
             let ended = match which {
                 Which { session: Some(sid), .. } => port.end(&["sessions", &sid], &[]).await?,
-                Which { user: Some(user), .. } => port.end(&["sessions"], &[("user", &*user)]).await?,
+                Which { user: Some(user), .. } => {
+                    let ended = port.end(&["sessions"], &[("user", &*user)]).await?;
+                    if ended == 0 {
+                        eprintln!(
+                            "nobody is signed in under exactly this name; `sessions list` shows them as the mesh knows them"
+                        );
+                    }
+                    ended
+                }
                 Which { .. } => port.end(&["sessions"], &[("all", "true")]).await?,
             };
             say(&format!("{ended} session{} ended", if ended == 1 { "" } else { "s" }))

@@ -410,7 +410,8 @@ pub(super) enum LogFormat {
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Shutdown {
-    /// How long requests are still taken after readiness has gone, until the gateways have noticed.
+    /// How long requests are still taken after readiness has gone, until the gateways have noticed. In the last fifth of
+    /// it connections are asked to close.
     pub(super) lame_duck: String,
     /// How long open requests may still take after that.
     pub(super) deadline: String,
@@ -418,6 +419,6 @@ pub(super) struct Shutdown {
 
 impl Default for Shutdown {
     fn default() -> Self {
-        Self { lame_duck: "5s".into(), deadline: "25s".into() }
+        Self { lame_duck: "10s".into(), deadline: "25s".into() }
     }
 }

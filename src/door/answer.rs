@@ -177,7 +177,8 @@ impl Answers {
     }
 
     fn undecided(&self, error: &CheckError, question: &Question<'_>, kind: Kind, request_id: &str) -> Response {
-        tracing::error!(%error, "a check could not be decided");
+        // What is away says so itself, once; this is one line for each of its many requests.
+        tracing::warn!(%error, "a check could not be decided");
         let problem = Problem::from(error);
         if kind.is_seen() {
             // The answer stands where the page would be, so that is where to try again. But `//host` leads elsewhere.
@@ -196,7 +197,7 @@ impl Answers {
         kind: Kind,
         request_id: &str,
     ) -> Response {
-        tracing::error!(%error, "a check could not be decided");
+        tracing::warn!(%error, "a check could not be decided");
         if kind.is_seen() {
             redirect(&self.check.unavailable(question))
         } else {

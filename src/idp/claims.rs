@@ -39,6 +39,22 @@ impl Claims {
         lacks(&settings.user_claim) || lacks(&settings.groups_claim) || unproven
     }
 
+    /// Refuses an ID token that no word of userinfo can mend: what it says goes before what userinfo says.
+    pub(super) fn check_id_token(&self, subject: &str, settings: &IdentitySettings) -> Result<(), Trouble> {
+        Subject::parse(subject).map_err(|error| unusable("sub", error))?;
+        time(&self.id_token, "auth_time").map_err(Trouble::Misbehaved)?;
+        self.word("acr")?;
+        self.word("sid")?;
+        self.methods()?;
+        if let Some(said) = find(&self.id_token, &settings.user_claim) {
+            named(said, settings)?;
+        }
+        if find(&self.id_token, &settings.groups_claim).is_some() {
+            self.groups(settings)?;
+        }
+        Ok(())
+    }
+
     /// Who it is.
     pub(super) fn identity(
         &self,
@@ -82,24 +98,18 @@ impl Claims {
 
     fn user(&self, settings: &IdentitySettings) -> Result<UserId, Trouble> {
         let claim = settings.user_claim.as_str();
-        let said = match self.find(claim) {
-            Some(Value::String(user)) => user,
-            Some(_) => return Err(unusable(claim, "it is no string (`identity.user.claim`)")),
-            None => {
-                let hint = "it is in neither the ID token nor userinfo: ask for its scope (`scopes`), or choose \
-                            another claim (`identity.user.claim`)";
-                return Err(unusable(claim, hint));
-            }
+        let Some(said) = self.find(claim) else {
+            let hint = "it is in neither the ID token nor userinfo: ask for its scope (`scopes`), or choose another \
+                        claim (`identity.user.claim`)";
+            return Err(unusable(claim, hint));
         };
-        if claim == "email" {
-            if !settings.allow_unverified_email && !self.email_is_verified() {
-                let hint = "the provider does not say `email_verified: true`; if its addresses can be trusted all the \
-                            same, set `identity.allow_unverified_email: true`";
-                return Err(unusable(claim, hint));
-            }
-            Email::parse(said.as_str()).map_err(|error| unusable(claim, error))?;
+        let user = named(said, settings)?;
+        if claim == "email" && !settings.allow_unverified_email && !self.email_is_verified() {
+            let hint = "the provider does not say `email_verified: true`; if its addresses can be trusted all the \
+                        same, set `identity.allow_unverified_email: true`";
+            return Err(unusable(claim, hint));
         }
-        naming::user(said, settings)
+        Ok(user)
     }
 
     fn email(&self, settings: &IdentitySettings) -> Result<Option<Email>, Trouble> {
@@ -161,6 +171,16 @@ impl Claims {
             Some(_) => Err(unusable(claim, "it is no short string")),
         }
     }
+}
+
+/// The user by what their claim says.
+fn named(said: &Value, settings: &IdentitySettings) -> Result<UserId, Trouble> {
+    let claim = settings.user_claim.as_str();
+    let said = said.as_str().ok_or_else(|| unusable(claim, "it is no string (`identity.user.claim`)"))?;
+    if claim == "email" {
+        Email::parse(said).map_err(|error| unusable(claim, error))?;
+    }
+    naming::user(said, settings)
 }
 
 /// The claim of that very name (some are URLs), or else the one that its dots descend to. `null` is no claim.

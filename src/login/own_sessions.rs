@@ -4,7 +4,7 @@ use http::HeaderMap;
 
 use super::{Login, LoginError, SignedInBrowser};
 use crate::metrics::RevocationCause;
-use crate::session::{Filed, Of, Session};
+use crate::session::{Found, Of, Session};
 
 /// The sessions of whoever asks, their own first, then the newest.
 #[derive(Clone, Debug)]
@@ -40,7 +40,8 @@ impl Login {
     pub async fn own_sessions(&self, headers: &HeaderMap) -> Result<Option<OwnSessions>, LoginError> {
         self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
         let Some(browser) = self.signed_in(headers).await? else { return Ok(None) };
-        let mut others: Vec<Session> = self.others(&browser).await?.into_iter().map(|filed| filed.session).collect();
+        let mut others: Vec<Session> =
+            self.others(&browser).await?.filed.into_iter().map(|filed| filed.session).collect();
         others.sort_by_key(|session| std::cmp::Reverse(session.signed_in_at));
         let more = others.len().saturating_sub(OwnSessions::MOST);
         others.truncate(OwnSessions::MOST);
@@ -56,15 +57,17 @@ impl Login {
         let Some(browser) = self.signed_in(headers).await? else { return Ok(None) };
         let mut ending = self.others(&browser).await?;
         if let ToEnd::One(sid) = which {
-            ending.retain(|filed| filed.session.sid == *sid);
+            ending.filed.retain(|filed| filed.session.sid == *sid);
+            ending.unreadable.clear();
         }
         Ok(Some(self.revocation.end(ending, RevocationCause::Holder).await?))
     }
 
-    async fn others(&self, browser: &SignedInBrowser) -> Result<Vec<Filed>, LoginError> {
+    async fn others(&self, browser: &SignedInBrowser) -> Result<Found, LoginError> {
         let identity = &browser.live.session.identity;
-        let mut all = self.sessions.of(Of::Subject(&identity.provider, &identity.subject)).await?;
-        all.retain(|filed| {
+        let mut all = self.sessions.all_of(Of::Subject(&identity.provider, &identity.subject)).await?;
+        all.unreadable.retain(|key| *key != browser.cookie.key);
+        all.filed.retain(|filed| {
             let other = &filed.session.identity;
             filed.key != browser.cookie.key
                 && (&other.provider, &other.subject) == (&identity.provider, &identity.subject)

@@ -9,7 +9,7 @@ use super::Login;
 use crate::identity::ProviderId;
 use crate::idp::{IdpError, Provider, ProviderLogout, quotable};
 use crate::metrics::RevocationCause;
-use crate::session::{Filed, Of, StoreError};
+use crate::session::{Filed, Found, Of, StoreError};
 
 /// Why a provider's sign-out was not done.
 #[derive(Debug, Error)]
@@ -67,12 +67,16 @@ impl Login {
     pub async fn back_channel_logout(&self, provider: &ProviderId, token: &str) -> Result<u64, LogoutRefused> {
         let provider = self.provider(provider).ok_or(LogoutRefused::UnknownProvider)?;
         let logout = provider.verify_logout(token).await?;
-        // First this: whoever comes with the same token a second time must not end what began after the first.
-        if !self.sessions.burn_flow(fingerprint(provider.id(), &logout.jti), logout.stale_at).await? {
-            return Err(LogoutRefused::Replayed(quotable(&logout.jti)));
+        // Whoever comes with the same token a second time must not end what began after the first. But it is used only when
+        // all is done: a provider that is told that it was not may send it again.
+        let (token, replayed) = (fingerprint(provider.id(), &logout.jti), || quotable(&logout.jti));
+        if self.sessions.is_burnt(token).await? {
+            return Err(LogoutRefused::Replayed(replayed()));
         }
         let meant = self.meant_by(provider, &logout).await?;
-        Ok(self.revocation.end(meant, RevocationCause::BackChannel).await?)
+        let ended = self.revocation.end(meant, RevocationCause::BackChannel).await?;
+        let is_first = self.sessions.burn_flow(token, logout.stale_at).await?;
+        if is_first { Ok(ended) } else { Err(LogoutRefused::Replayed(replayed())) }
     }
 
     /// Ends the session that the provider calls `sid`; how many that were. No cookie comes with a frame in another site's
@@ -90,27 +94,33 @@ impl Login {
         if iss != provider.settings().issuer {
             return Err(LogoutRefused::WrongIssuer(quotable(iss)));
         }
-        let meant = self.sessions.of(Of::ProviderSession(provider.id(), sid)).await?;
+        let meant = self.sessions.all_of(Of::ProviderSession(provider.id(), sid)).await?;
         Ok(self.revocation.end(meant, RevocationCause::FrontChannel).await?)
     }
 
     /// With a `sid`, the sessions that came of that one, and those of the same person that no one has a `sid` of: the
-    /// provider did not say one when they began. Without, all of that person.
-    async fn meant_by(&self, provider: &Provider, logout: &ProviderLogout) -> Result<Vec<Filed>, StoreError> {
+    /// provider did not say one when they began, or another one than it says now. Without, all of that person.
+    async fn meant_by(&self, provider: &Provider, logout: &ProviderLogout) -> Result<Found, StoreError> {
         let id = provider.id();
         let of_sid = match &logout.provider_sid {
-            Some(sid) => self.sessions.of(Of::ProviderSession(id, sid)).await?,
-            None => Vec::new(),
+            Some(sid) => self.sessions.all_of(Of::ProviderSession(id, sid)).await?,
+            None => Found::default(),
         };
         let of_subject = match &logout.subject {
-            Some(subject) => self.sessions.of(Of::Subject(id, subject)).await?,
-            None => Vec::new(),
+            Some(subject) => self.sessions.all_of(Of::Subject(id, subject)).await?,
+            None => Found::default(),
         };
         let is_of_subject =
             |filed: &Filed| logout.subject.as_ref().is_none_or(|it| *it == filed.session.identity.subject);
-        let is_unnamed = |filed: &Filed| logout.provider_sid.is_none() || filed.session.provider_sid.is_none();
-        let of_sid = of_sid.into_iter().filter(is_of_subject);
-        Ok(of_sid.chain(of_subject.into_iter().filter(is_unnamed)).collect())
+        // A renewal may have brought another `sid` than the one that a session is found by.
+        let is_unnamed = |filed: &Filed| match (&logout.provider_sid, &filed.session.provider_sid) {
+            (Some(meant), Some(theirs)) => meant == theirs,
+            (None, _) | (_, None) => true,
+        };
+        let named = of_sid.filed.into_iter().filter(is_of_subject);
+        let filed = named.chain(of_subject.filed.into_iter().filter(is_unnamed)).collect();
+        // Of what cannot be read here, nobody can say that it is not meant.
+        Ok(Found { filed, unreadable: of_sid.unreadable.into_iter().chain(of_subject.unreadable).collect() })
     }
 }
 

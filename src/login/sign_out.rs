@@ -14,7 +14,7 @@ use crate::audit;
 use crate::entropy::random;
 use crate::identity::ProviderTokens;
 use crate::idp::Provider;
-use crate::session::StoreError;
+use crate::session::{SessionCookie, StoreError};
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -60,7 +60,16 @@ impl Login {
             vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)];
         let here = |cookies| SignedOut::Here(Onward { location: self.path("signed_out"), cookies });
         self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
-        let Some(browser) = self.signed_in(headers).await? else {
+        let signed_in = self.signed_in(headers).await.inspect_err(|_| {
+            // Who it was cannot be said now. That it is to end can be, and is done when the store is back.
+            if let Some(cookie) = self.proven(headers) {
+                self.sessions.begin_to_end(&[cookie.key]);
+            }
+        });
+        let Some(browser) = signed_in? else {
+            if let Some(cookie) = self.proven(headers) {
+                self.end_again(&cookie).await?;
+            }
             cookies.truncate(1);
             return Ok(here(cookies));
         };
@@ -80,9 +89,21 @@ impl Login {
     /// If the store does not answer: the session may still be there.
     pub async fn end(&self, value: &str) -> Result<Option<Vec<Cookie<'static>>>, StoreError> {
         let Ok(cookie) = self.sessions.prove(value) else { return Ok(None) };
-        let Some(live) = self.sessions.find(&cookie).await? else { return Ok(None) };
+        let found = self.sessions.find(&cookie).await;
+        let Some(live) = found.inspect_err(|_| self.sessions.begin_to_end(&[cookie.key]))? else {
+            self.end_again(&cookie).await?;
+            return Ok(None);
+        };
         self.close(&SignedInBrowser { cookie, live }).await?;
         Ok(Some(vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)]))
+    }
+
+    /// Whoever signed out before and was told that it could not be confirmed, is to be told that it is only once it is.
+    async fn end_again(&self, cookie: &SessionCookie) -> Result<(), StoreError> {
+        if self.sessions.is_ending(cookie.key) {
+            self.sessions.end(cookie.key).await?;
+        }
+        Ok(())
     }
 
     /// Ends the session here, and revokes its tokens at the provider; these are given for what is left to be done there.

@@ -226,6 +226,8 @@ labels! {
         Release = "release",
         /// To mark a login flow as used.
         Burn = "burn",
+        /// Whether it was.
+        IsBurnt = "is_burnt",
         /// To forget what is over.
         Sweep = "sweep",
         /// How many there are.

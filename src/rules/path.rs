@@ -121,7 +121,7 @@ const MOST_BYTES: usize = 128 * 1024;
 type Step = fn(&str) -> Result<Option<String>, Ambiguous>;
 
 /// What one server or another does to a path before it looks for the resource. None makes a path longer.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 11] = [
     |path| decode(path, is_unreserved),
     |path| decode(path, |_| true),
     |path| decode(path, |byte| matches!(byte, b'/' | b'\\')),
@@ -130,6 +130,7 @@ const STEPS: [Step; 10] = [
     |path| Ok(path.strip_prefix("//").map(behind_authority)),
     |path| Ok(path.contains("//").then(|| merge_slashes(path))),
     |path| Ok(path.contains(';').then(|| cut_parameters(path))),
+    |path| Ok(path.split_once(';').map(|(before, _)| before.to_owned())),
     |path| Ok(path.split_once(['?', '#']).map(|(before, _)| before.to_owned())),
     |path| Ok(path.contains("/.").then(|| remove_dot_segments(path))),
 ];

@@ -75,6 +75,11 @@ impl Activity {
         OpenRequest(Arc::clone(self))
     }
 
+    /// Whether it is an HTTP/2 connection, as far as is known.
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.load(Ordering::Relaxed)
+    }
+
     fn grace(&self, limits: &Limits) -> (Duration, Overdue) {
         if self.open_requests.load(Ordering::Relaxed) > 0 || self.blocked.load(Ordering::Relaxed) {
             (limits.request * 2, Overdue::Stalled("nothing moves though a request is open"))

@@ -67,7 +67,7 @@ pub(super) async fn converse<I, S, B>(
         biased;
         ended = connection.as_mut() => return log_end(peer, ended),
         overdue = activity.overdue(&limits) => overdue,
-        () = drain.reached(Phase::Closing) => Overdue::Idle,
+        () = goes(&drain, &activity) => Overdue::Idle,
     };
     if let Overdue::Stalled(reason) = idle {
         tracing::debug!(%peer, reason, "connection cut");
@@ -79,6 +79,19 @@ pub(super) async fn converse<I, S, B>(
     if let Ok(ended) = timeout(limits.request * 2, connection).await {
         log_end(peer, ended);
     }
+}
+
+/// Until it is to end. HTTP/1 connections are asked to by their answers first: to close one that is idle might cut off a
+/// request that is on its way.
+async fn goes(drain: &Drain, activity: &Activity) {
+    // Whoever comes at the parting has a request, and is not sent away before it is answered.
+    if drain.phase() < Phase::Parting {
+        drain.reached(Phase::Parting).await;
+        if activity.is_http2() {
+            return;
+        }
+    }
+    drain.reached(Phase::Closing).await;
 }
 
 fn log_end(peer: SocketAddr, ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {

@@ -1,5 +1,5 @@
-//! The way out: readiness goes first, requests are still served until the mesh has noticed, then open requests are
-//! finished, then the rest is cut.
+//! The way out: readiness goes first, requests are still served until the mesh has noticed, then whoever is still
+//! connected is asked to go, then open requests are finished, then the rest is cut.
 
 use std::future::Future;
 use std::pin::pin;
@@ -15,13 +15,18 @@ use crate::config::ShutdownSettings;
 pub enum Phase {
     /// Not at all.
     Serving,
-    /// Not ready any more, but everything is served, new connections too; HTTP/1 answers ask to close.
+    /// Not ready any more, but everything is served as ever, new connections too.
     LameDuck,
+    /// The same, and who is connected is asked to go: HTTP/1 answers say so, HTTP/2 connections get a GOAWAY.
+    Parting,
     /// Nobody is let in; open requests are finished.
     Closing,
     /// Time is up.
     Cut,
 }
+
+/// This part of the lame duck's time is the parting.
+const PARTING: u32 = 5;
 
 /// Whoever holds this decides when it is time to go.
 #[derive(Debug)]
@@ -42,21 +47,30 @@ impl Shutdown {
         (Self(sender), Drain { phase: receiver, lingers: false })
     }
 
-    /// Goes the way out: lame duck, closing until `servers` have ended or the deadline is there, cut. It returns when
-    /// `servers` has.
+    /// Goes the way out: lame duck, parting, closing until `servers` have ended or the deadline is there, cut. It
+    /// returns when `servers` has.
     pub async fn run(self, settings: ShutdownSettings, servers: impl Future<Output = ()>) {
         let mut servers = pin!(servers);
         tracing::info!(lame_duck = ?settings.lame_duck, deadline = ?settings.deadline, "draining");
-        self.0.send_replace(Phase::LameDuck);
-        if timeout(settings.lame_duck, &mut servers).await.is_ok() {
-            return;
+        let parting = settings.lame_duck / PARTING;
+        for (phase, span) in [(Phase::LameDuck, settings.lame_duck.saturating_sub(parting)), (Phase::Parting, parting)]
+        {
+            self.reach(phase);
+            if timeout(span, &mut servers).await.is_ok() {
+                return;
+            }
         }
-        self.0.send_replace(Phase::Closing);
+        self.reach(Phase::Closing);
         if timeout(settings.deadline, &mut servers).await.is_err() {
             tracing::warn!("requests were still open at the deadline; they are cut");
-            self.0.send_replace(Phase::Cut);
+            self.reach(Phase::Cut);
             servers.await;
         }
+    }
+
+    /// Says how far it is, whatever the time.
+    pub fn reach(&self, phase: Phase) {
+        self.0.send_replace(phase);
     }
 }
 
@@ -87,7 +101,7 @@ impl Drain {
     }
 
     fn as_told(&self, phase: Phase) -> Phase {
-        if self.lingers && phase == Phase::Closing { Phase::LameDuck } else { phase }
+        if self.lingers && phase < Phase::Cut { phase.min(Phase::LameDuck) } else { phase }
     }
 }
 

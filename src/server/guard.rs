@@ -17,7 +17,7 @@ use tower::{Service, ServiceExt};
 
 use super::activity::{Activity, OpenRequest};
 use super::room::{Held, Room};
-use super::{Drain, Limits};
+use super::{Drain, Limits, Phase};
 
 /// A request's body, which ends in an error where it grows beyond its limit, or where all together take too much.
 pub type RequestBody = Limited<Held<Incoming>>;
@@ -58,7 +58,7 @@ where
             Err(_) => refusal(StatusCode::GATEWAY_TIMEOUT, "this took too long\n"),
         }
     };
-    if connected.drain.is_draining() {
+    if connected.drain.phase() >= Phase::Parting {
         ask_to_close(version, &mut response);
     }
     Ok(response.map(|body| Answer { body, _open: open }))

@@ -64,6 +64,10 @@ impl<S: Store> Store for Counted<S> {
         self.noted(StoreOperation::Burn, self.store.burn(flow, until).await)
     }
 
+    async fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, StoreError> {
+        self.noted(StoreOperation::IsBurnt, self.store.is_burnt(flow).await)
+    }
+
     async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
         self.noted(StoreOperation::Lease, self.store.lease(key, holder, span).await)
     }

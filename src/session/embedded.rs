@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redb::ReadableDatabase;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use self::leases::Leases;
@@ -32,6 +33,27 @@ pub struct Embedded {
     leases: Leases,
 }
 
+/// The opening of a file, which goes on aside.
+#[derive(Debug)]
+pub struct Opening(oneshot::Receiver<Result<(), StoreError>>);
+
+impl Opening {
+    /// One that ends when somebody sends what came of it.
+    #[cfg(test)]
+    pub(crate) const fn of(opened: oneshot::Receiver<Result<(), StoreError>>) -> Self {
+        Self(opened)
+    }
+
+    /// Until the file is open. Who stops waiting may wait again.
+    ///
+    /// # Errors
+    /// As [`Embedded::open`].
+    pub async fn done(&mut self) -> Result<(), StoreError> {
+        let ended = |_| Err(StoreError::Unavailable { reason: "the thread that opened it has ended".into() });
+        (&mut self.0).await.unwrap_or_else(ended)
+    }
+}
+
 /// How long a caller waits for the disk. Gateways give up after two seconds, a person who signs in does not.
 const READ_DEADLINE: Duration = Duration::from_millis(1500);
 const WRITE_DEADLINE: Duration = Duration::from_secs(5);
@@ -47,9 +69,27 @@ impl Embedded {
         Self::with(Shelf::new(Box::new(move || file::open(&path)))?)
     }
 
+    /// The same, but the file is opened aside: until [`Opening::done`] says so, every call fails at once.
+    ///
+    /// # Errors
+    /// If that cannot be begun.
+    pub fn open_aside(path: impl Into<PathBuf>) -> Result<(Self, Opening), StoreError> {
+        let path: PathBuf = path.into();
+        Self::aside(Shelf::unopened(Box::new(move || file::open(&path))))
+    }
+
+    fn aside(shelf: Shelf) -> Result<(Self, Opening), StoreError> {
+        let (opened, opening) = oneshot::channel();
+        Ok((Self::begin(shelf, Some(opened))?, Opening(opening)))
+    }
+
     fn with(shelf: Shelf) -> Result<Self, StoreError> {
+        Self::begin(shelf, None)
+    }
+
+    fn begin(shelf: Shelf, opened: Option<oneshot::Sender<Result<(), StoreError>>>) -> Result<Self, StoreError> {
         let shelf = Arc::new(shelf);
-        let writer = Writer::start(Arc::clone(&shelf))
+        let writer = Writer::start(Arc::clone(&shelf), opened)
             .map_err(|error| StoreError::Unavailable { reason: format!("its thread cannot be started: {error}") })?;
         Ok(Self { shelf, writer, leases: Leases::default() })
     }
@@ -58,6 +98,7 @@ impl Embedded {
         &self,
         change: impl FnOnce(&mut Tables<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.shelf.must_be_open()?;
         timeout(WRITE_DEADLINE, self.writer.write(change)).await.unwrap_or_else(|_| Err(late("write")))
     }
 
@@ -65,9 +106,10 @@ impl Embedded {
         &self,
         question: impl FnOnce(&Snapshot) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
+        self.shelf.must_be_open()?;
         let shared = Arc::clone(&self.shelf);
         let reading = tokio::task::spawn_blocking(move || {
-            shared.with(|database| question(&Snapshot::of(&database.begin_read()?)?))
+            shared.with(|database| question(&Snapshot::of(database.begin_read()?)))
         });
         match timeout(READ_DEADLINE, reading).await {
             Ok(Ok(answer)) => answer,
@@ -114,6 +156,10 @@ impl Store for Embedded {
 
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError> {
         self.write(move |tables| tables.burn(flow, until)).await
+    }
+
+    async fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, StoreError> {
+        self.read(move |snapshot| snapshot.is_burnt(flow)).await
     }
 
     async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {

@@ -89,6 +89,11 @@ impl Store for Faulty {
         self.well()?;
         self.inner.burn(flow, until).await
     }
+    async fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, StoreError> {
+        self.well()?;
+        self.inner.is_burnt(flow).await
+    }
+
     async fn lease(&self, key: StoreKey, holder: Holder, span: Duration) -> Result<bool, StoreError> {
         self.well()?;
         self.inner.lease(key, holder, span).await

@@ -54,6 +54,13 @@ impl Grace {
         self.silent_at.store(now.as_secs(), Ordering::SeqCst);
     }
 
+    /// The store has answered.
+    pub(super) fn answers(&self) {
+        if self.silent_at.load(Ordering::SeqCst) != NEVER {
+            self.silent_at.store(NEVER, Ordering::SeqCst);
+        }
+    }
+
     /// A session goes on by it.
     pub(super) fn used(&self) {
         if !self.is_used.swap(true, Ordering::SeqCst) {

@@ -8,7 +8,9 @@ mod endings;
 mod line;
 mod listener;
 mod pages;
+mod replication;
 mod scripts;
+mod sentinels;
 mod servers;
 
 use std::fmt;
@@ -19,12 +21,13 @@ use async_trait::async_trait;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use redis::{RedisError, RedisResult, Value, cmd, pipe};
+use redis::{Value, cmd, pipe};
 
 use self::endings::Endings;
 use self::line::{Line, unavailable};
-use self::scripts::{END, Scripts};
-use self::servers::Servers;
+use self::replication::Replication;
+use self::scripts::{END, ENDED, Scripts};
+use self::servers::{Link, Servers};
 use super::store::{
     Cursor, Holder, NewRow, Page, Replaced, Revision, Store, StoreError, StoreKey, StoredRow, Tag, Told,
 };
@@ -38,6 +41,7 @@ pub struct Redis {
     /// Endings wait for a replica to have them, and whoever shares their connection waits as well.
     endings_line: Line,
     endings: Endings,
+    replication: Replication,
     scripts: Scripts,
     clock: Arc<dyn Clock>,
 }
@@ -65,6 +69,7 @@ impl Redis {
             endings_line: Line::new(Arc::clone(&servers)),
             servers,
             endings: Endings::default(),
+            replication: Replication::default(),
             scripts: Scripts::new(),
             clock,
         })
@@ -77,36 +82,37 @@ impl Redis {
         u64::try_from((end.since(self.clock.now()) + SPARE).as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// What is asked from now on is asked of whoever is primary now.
+    fn begin_anew(&self) {
+        self.line.begin_anew();
+        self.endings_line.begin_anew();
+    }
+
     /// Writes the end of a session, and waits for a replica to have it where there are some. Whether there was a row.
     async fn write_ending(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
         let life = self.life(ends_at);
-        let (row, clock) = (&row_key(key), &clock_key(key));
-        self.endings_line
+        let (row, clock) = (row_key(key), clock_key(key));
+        let keys = &(&row, &clock);
+        let (had, has_replicas, link) = self
+            .endings_line
             .ask(deadlines::QUESTION, move |mut link| async move {
                 let mut ending = pipe();
-                ending.cmd("EVAL").arg(END).arg(2).arg(row).arg(clock).arg(life).cmd("ROLE");
+                ending.cmd("EVAL").arg(END).arg(2).arg(keys).arg(life).cmd("ROLE");
                 let (had, role): (bool, Vec<Value>) = ending.query_async(&mut link).await?;
                 let has_replicas = matches!(role.get(2), Some(Value::Array(replicas)) if !replicas.is_empty());
-                if has_replicas {
-                    let wait = u64::try_from(deadlines::REPLICATION.as_millis()).unwrap_or(u64::MAX);
-                    let mut waiting = pipe();
-                    // The first leads to the server that has the row.
-                    waiting.cmd("EXISTS").arg(row).ignore().cmd("WAIT").arg(1).arg(wait);
-                    let (replicas,): (u64,) = waiting.query_async(&mut link).await?;
-                    if replicas == 0 {
-                        tracing::warn!("no replica of Redis has the end of a session yet; should its primary fail now, it is written again");
-                    }
-                }
-                Ok(had)
+                Ok((had, has_replicas, link))
             })
-            .await
+            .await?;
+        if has_replicas {
+            self.replication.wait(link, &row).await?;
+        }
+        Ok(had)
     }
 
     /// Writes all endings that are remembered once more: to servers that may not have them.
     async fn write_endings_again(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let endings = self.endings.all().into_iter().filter(|(_, ends_at)| *ends_at > now);
-        stream::iter(endings)
+        self.endings.forget_over(self.clock.now());
+        stream::iter(self.endings.all())
             .map(|(key, ends_at)| self.write_ending(key, ends_at))
             .buffer_unordered(AT_A_TIME)
             .try_for_each(|_| std::future::ready(Ok(())))
@@ -126,7 +132,7 @@ impl Redis {
                 .await?;
             let found = over.len();
             swept += stream::iter(over)
-                .map(|id| self.sweep_one(id, now))
+                .map(|id| self.sweep_one(list, id, now))
                 .buffer_unordered(AT_A_TIME)
                 .try_fold(0, |sum, one| std::future::ready(Ok(sum + u64::from(one))))
                 .await?;
@@ -137,14 +143,20 @@ impl Redis {
     }
 
     /// Takes a session out that its list says is over; whether it was. Otherwise the list is mended.
-    async fn sweep_one(&self, id: Vec<u8>, now: UnixTime) -> Result<bool, StoreError> {
-        let Ok(key) = <[u8; 32]>::try_from(&id[..]).map(StoreKey) else { return Ok(false) };
+    async fn sweep_one(&self, list: u8, id: Vec<u8>, now: UnixTime) -> Result<bool, StoreError> {
         let (script, id) = (&self.scripts.sweep, &id);
+        let Ok(key) = <[u8; 32]>::try_from(&id[..]).map(StoreKey) else {
+            // Nothing of ours; left there, it would be found again and again.
+            let remove = move |mut link: Link| async move {
+                cmd("ZREM").arg(list_key(list)).arg(id).query_async(&mut link).await
+            };
+            return self.line.ask(deadlines::HOUSEKEEPING, remove).await.map(|()| false);
+        };
         self.line
             .ask(deadlines::HOUSEKEEPING, move |mut link| async move {
                 let mut sweep = script.key(row_key(key));
                 let until: i64 = sweep.key(clock_key(key)).arg(now.as_secs()).invoke_async(&mut link).await?;
-                let list = list_key(list_of(key));
+                let list = list_key(list);
                 if until > 0 {
                     let () = cmd("ZADD").arg(list).arg("XX").arg(until).arg(id).query_async(&mut link).await?;
                 } else {
@@ -160,14 +172,14 @@ impl Redis {
 impl Store for Redis {
     async fn create(&self, key: StoreKey, new: NewRow) -> Result<(), StoreError> {
         let until = new.until.min(new.ends_at);
-        let (row_life, clock_life) = (self.life(new.ends_at), self.life(until));
+        let (row_life, clock_life, now) = (self.life(new.ends_at), self.life(until), self.clock.now());
         let (scripts, new) = (&self.scripts, &new);
         self.line
             .ask(deadlines::QUESTION, move |mut link| async move {
                 // The lists first: what they name and is not there, they lose again; a row that no list has would stay.
                 for tag in &new.tags {
                     let mut tagging = scripts.tag.key(tag_key(*tag));
-                    tagging.arg(new.ends_at.as_secs()).arg(key.as_bytes()).arg(row_life);
+                    tagging.arg(new.ends_at.as_secs()).arg(key.as_bytes()).arg(row_life).arg(now.as_secs());
                     let () = tagging.invoke_async(&mut link).await?;
                 }
                 let mut listing = cmd("ZADD");
@@ -185,18 +197,17 @@ impl Store for Redis {
         if self.endings.hold(key) {
             return Ok(None);
         }
-        let (row, clock): (Vec<Value>, Option<u64>) = self
+        let (row, clock): (Option<Vec<u8>>, Option<u64>) = self
             .line
             .ask(deadlines::QUESTION, move |mut link| async move {
                 let mut loading = pipe();
-                loading.cmd("HMGET").arg(row_key(key)).arg("v").arg("d").cmd("GET").arg(clock_key(key));
+                loading.cmd("GET").arg(row_key(key)).cmd("GET").arg(clock_key(key));
                 loading.query_async(&mut link).await
             })
             .await?;
-        let (revision, row): (Option<u64>, Option<Vec<u8>>) = parse(row)?;
-        let (Some(revision), Some(row), Some(until)) = (revision, row, clock) else { return Ok(None) };
+        let (Some((revision, row)), Some(until)) = (row.and_then(written), clock) else { return Ok(None) };
         let until = UnixTime::from_secs(until);
-        Ok((until > now).then_some(StoredRow { row, revision: Revision(revision), until }))
+        Ok((until > now).then_some(StoredRow { row, revision, until }))
     }
 
     async fn replace(&self, key: StoreKey, row: Vec<u8>, expected: Revision) -> Result<Replaced, StoreError> {
@@ -230,8 +241,8 @@ impl Store for Redis {
     }
 
     async fn remove(&self, key: StoreKey, ends_at: UnixTime) -> Result<bool, StoreError> {
-        self.endings.remember(key, ends_at, self.clock.now());
         let had = self.write_ending(key, ends_at).await?;
+        self.endings.remember(key, ends_at);
         self.line
             .ask(deadlines::QUESTION, move |mut link| async move {
                 cmd("ZREM").arg(list_key(list_of(key))).arg(key.as_bytes()).query_async::<()>(&mut link).await
@@ -250,24 +261,28 @@ impl Store for Redis {
             })
             .await?;
         let keys: Vec<StoreKey> = ids.into_iter().filter_map(|id| id.try_into().ok()).map(StoreKey).collect();
-        let found: Vec<(StoreKey, bool)> = stream::iter(keys)
+        let found: Vec<(StoreKey, bool, bool)> = stream::iter(keys)
             .map(|key| async move {
-                let is_there = self.line.ask(deadlines::QUESTION, move |mut link| async move {
-                    cmd("HEXISTS").arg(row_key(key)).arg("d").query_async::<bool>(&mut link).await
+                let first = self.line.ask(deadlines::QUESTION, move |mut link| async move {
+                    cmd("GETRANGE").arg(row_key(key)).arg(0).arg(0).query_async::<Vec<u8>>(&mut link).await
                 });
-                Ok::<_, StoreError>((key, is_there.await?))
+                let first = first.await?;
+                Ok::<_, StoreError>((key, !first.is_empty() && first != ENDED, first == ENDED))
             })
             .buffer_unordered(AT_A_TIME)
             .try_collect()
             .await?;
-        for (key, _) in found.iter().filter(|(_, is_there)| !is_there) {
+        // Only those that have ended: one that is not there may be about to come.
+        let ended: Vec<&[u8]> = found.iter().filter(|(_, _, ended)| *ended).map(|(key, ..)| &key.0[..]).collect();
+        if !ended.is_empty() {
+            let ended = &ended;
             self.line
                 .ask(deadlines::QUESTION, move |mut link| async move {
-                    cmd("ZREM").arg(tag_key(tag)).arg(key.as_bytes()).query_async::<()>(&mut link).await
+                    cmd("ZREM").arg(tag_key(tag)).arg(ended).query_async::<()>(&mut link).await
                 })
                 .await?;
         }
-        Ok(found.into_iter().filter(|(_, is_there)| *is_there).map(|(key, _)| key).collect())
+        Ok(found.into_iter().filter(|(_, is_there, _)| *is_there).map(|(key, ..)| key).collect())
     }
 
     async fn page(&self, after: Cursor) -> Result<Page, StoreError> {
@@ -278,10 +293,17 @@ impl Store for Redis {
         let life = self.life(until);
         self.line
             .ask(deadlines::QUESTION, move |mut link| async move {
-                let key = format!("{PREFIX}f:{}", URL_SAFE_NO_PAD.encode(flow));
                 let set: Option<String> =
-                    cmd("SET").arg(key).arg(1).arg("NX").arg("PX").arg(life).query_async(&mut link).await?;
+                    cmd("SET").arg(flow_key(flow)).arg(1).arg("NX").arg("PX").arg(life).query_async(&mut link).await?;
                 Ok(set.is_some())
+            })
+            .await
+    }
+
+    async fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, StoreError> {
+        self.line
+            .ask(deadlines::QUESTION, move |mut link| async move {
+                cmd("EXISTS").arg(flow_key(flow)).query_async(&mut link).await
             })
             .await
     }
@@ -305,6 +327,7 @@ impl Store for Redis {
     }
 
     async fn sweep(&self, now: UnixTime) -> Result<u64, StoreError> {
+        self.endings.forget_over(now);
         let mut swept = 0;
         for list in 0..LISTS {
             swept += self.sweep_list(list, now).await?;
@@ -347,6 +370,10 @@ fn lease_key(key: StoreKey) -> String {
     format!("{PREFIX}r:{{{}}}", URL_SAFE_NO_PAD.encode(key.as_bytes()))
 }
 
+fn flow_key(flow: [u8; 16]) -> String {
+    format!("{PREFIX}f:{}", URL_SAFE_NO_PAD.encode(flow))
+}
+
 fn tag_key(tag: Tag) -> String {
     format!("{PREFIX}t:{}", URL_SAFE_NO_PAD.encode(tag.as_bytes()))
 }
@@ -365,7 +392,10 @@ fn key_of(row_key: &[u8]) -> Option<StoreKey> {
     URL_SAFE_NO_PAD.decode(id).ok()?.try_into().ok().map(StoreKey)
 }
 
-fn parse<T: redis::FromRedisValue>(values: Vec<Value>) -> Result<T, StoreError> {
-    let parsed: RedisResult<T> = redis::from_redis_value(Value::Array(values)).map_err(RedisError::from);
-    parsed.map_err(unavailable)
+/// Which writing of a row this is, and what was sealed; nothing if its session has ended.
+fn written(mut text: Vec<u8>) -> Option<(Revision, Vec<u8>)> {
+    let colon = text.iter().position(|byte| *byte == b':')?;
+    let row = text.split_off(colon + 1);
+    let revision = std::str::from_utf8(&text[..colon]).ok()?.parse().ok()?;
+    Some((Revision(revision), row))
 }

@@ -12,7 +12,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use thiserror::Error;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::endings::Endings;
 use super::grace::Grace;
@@ -29,7 +30,7 @@ use crate::entropy::{Entropy, random};
 use crate::identity::{Identity, ProviderTokens};
 use crate::seal::{BadCookie, CookieSecret, SessionKeys};
 
-pub use others::Filed;
+pub use others::{Filed, Found};
 
 /// All sessions of this gateway.
 pub struct Sessions {
@@ -46,6 +47,7 @@ pub struct Sessions {
     touches: Touches,
     reseals: Reseals,
     endings: Endings,
+    is_back: Notify,
 }
 
 /// A session cookie that was made here. Whether its session still lives is another question.
@@ -86,6 +88,8 @@ const PRECISION: Duration = Duration::from_mins(1);
 const FIND_DEADLINE: Duration = Duration::from_millis(1600);
 /// A replica that dies leaves what it was doing to others after that.
 const LEASE: Duration = Duration::from_secs(10);
+/// How often a renewal is written over rows that only their seal distinguishes.
+const RENEWAL_TRIES: u32 = 5;
 const FLUSH_EVERY: Duration = Duration::from_secs(5);
 const FLUSHES_A_SWEEP: u32 = 12;
 
@@ -115,6 +119,7 @@ impl Sessions {
             touches: Touches::default(),
             reseals: Reseals::default(),
             endings: Endings::default(),
+            is_back: Notify::new(),
         }
     }
 
@@ -149,6 +154,8 @@ impl Sessions {
         let late = |_| Err(StoreError::Unavailable { reason: "it did not answer in time".into() });
         let found = timeout(FIND_DEADLINE, self.look_up(cookie.key)).await.unwrap_or_else(late);
         if found.is_ok() {
+            // Perhaps one server of many is silent: what the others say counts.
+            self.grace.answers();
             return found;
         }
         let now = self.clock.now();
@@ -230,20 +237,21 @@ impl Sessions {
         // Whatever comes of it, even if nobody waits for it: what is in memory is out of date. It is not replaced
         // there, because the session may be ended between the store's answer and ours.
         let _outdated = Forget { cache: &self.cache, key: cookie.key };
-        let replaced = self.store.replace(cookie.key, row.clone(), seen.revision).await?;
-        if replaced != Replaced::Superseded {
-            return Ok(replaced);
-        }
-        // Perhaps by the very same row, sealed anew. What the renewal brought must not be lost for that: the provider has
-        // spent the refresh token that is in there.
-        let now = self.clock.now();
-        let Some(found) = self.store.load(cookie.key, now).await? else { return Ok(Replaced::Gone) };
-        match row::open(&found.row, &self.keys, cookie.key) {
-            Ok(newer) if newer.sealed_tokens == seen.session.sealed_tokens => {
-                self.store.replace(cookie.key, row, found.revision).await
+        let mut expected = seen.revision;
+        for _ in 0..RENEWAL_TRIES {
+            let replaced = self.store.replace(cookie.key, row.clone(), expected).await?;
+            if replaced != Replaced::Superseded {
+                return Ok(replaced);
             }
-            _ => Ok(Replaced::Superseded),
+            // Perhaps by the very same row, sealed anew. What the renewal brought must not be lost for that: the provider
+            // has spent the refresh token that is in there.
+            let Some(found) = self.store.load(cookie.key, self.clock.now()).await? else { return Ok(Replaced::Gone) };
+            match row::open(&found.row, &self.keys, cookie.key) {
+                Ok(newer) if newer.sealed_tokens == seen.session.sealed_tokens => expected = found.revision,
+                _ => break,
+            }
         }
+        Ok(Replaced::Superseded)
     }
 
     /// Does something that only one replica may do with a session at a time; nothing, while another one is at it.
@@ -281,22 +289,32 @@ impl Sessions {
         Ok(found.filter(|_| !self.endings.hold(cookie.key)))
     }
 
-    /// Ends the session; whether there was one. From the moment this is called nobody finds it any more.
+    /// Ends the session; whether there was one. From the moment this is called nobody finds it here any more.
     ///
     /// # Errors
-    /// If the store does not confirm. The session is not found for another minute then, but may come back afterwards:
-    /// try again.
+    /// If the store does not confirm: other replicas may still find it. The store is asked again until it does.
     pub async fn end(&self, key: StoreKey) -> Result<bool, StoreError> {
-        // First this, then the cache: a load that is under way loses its place in the cache, and one that begins later
-        // sees this. It stays if the store fails, or if our caller goes away before the store has answered.
-        let now = self.clock.now();
-        self.endings.begin(key, now);
-        self.cache.remove(&key);
-        let removed = self.store.remove(key, now.plus(self.max_age)).await?;
-        // Once more, for the case that another call for the same session confirmed in between.
-        self.cache.remove(&key);
-        self.endings.confirm(key);
+        self.begin_to_end(&[key]);
+        let removed = self.store.remove(key, self.clock.now().plus(self.max_age)).await?;
+        self.ended(key);
         Ok(removed)
+    }
+
+    /// From now on nobody finds these here. Whoever called ends each of them; should they go away in the middle of that,
+    /// it is done for them.
+    pub fn begin_to_end(&self, keys: &[StoreKey]) {
+        let now = self.clock.now();
+        for key in keys {
+            // First this, then the cache: a load that is under way loses its place in the cache, and one that begins later
+            // sees this. It stays if the store fails, or if our caller goes away before the store has answered.
+            self.endings.begin(*key, now, now.plus(self.max_age));
+            self.cache.remove(key);
+        }
+    }
+
+    /// Whether somebody has asked for the end of the session here, and the store has not confirmed it.
+    pub fn is_ending(&self, key: StoreKey) -> bool {
+        self.endings.hold(key)
     }
 
     /// Where the sessions of somebody are filed. Some may have ended meanwhile.
@@ -328,10 +346,24 @@ impl Sessions {
         self.store.burn(flow, until).await
     }
 
+    /// Whether it was marked as used.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, StoreError> {
+        self.store.is_burnt(flow).await
+    }
+
     /// Keeps what is in memory true, for as long as it is polled; without it nothing is kept in memory.
     pub async fn keep_true(&self) -> ! {
-        self.store.watch(self).await;
-        std::future::pending().await
+        let ending = async {
+            loop {
+                // Whoever was told that their sign-out could not be confirmed is out as soon as it can be.
+                self.is_back.notified().await;
+                self.end_again().await;
+            }
+        };
+        tokio::join!(self.store.watch(self), ending).1
     }
 
     /// Seals rows anew that an older key has sealed and that were used since. Nothing else of them changes, and whoever
@@ -354,6 +386,7 @@ impl Sessions {
             for _ in 0..FLUSHES_A_SWEEP {
                 beat.tick().await;
                 self.grace.look(self.clock.now());
+                self.end_again().await;
                 self.flush().await;
                 self.reseal().await;
             }
@@ -381,6 +414,32 @@ impl Sessions {
         self.store.count().await
     }
 
+    fn ended(&self, key: StoreKey) {
+        // Once more, for the case that another call for the same session confirmed in between.
+        self.cache.remove(&key);
+        self.endings.confirm(key);
+    }
+
+    /// Asks once more for the ends that the store has not confirmed.
+    async fn end_again(&self) {
+        for (key, ends_at) in self.endings.unconfirmed(self.clock.now()) {
+            match self.store.remove(key, ends_at).await {
+                Ok(was_there) => {
+                    self.ended(key);
+                    tracing::info!(
+                        ?key,
+                        was_there,
+                        "the store has confirmed the end of a session that it could not before"
+                    );
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "sessions whose end was asked for may go on elsewhere; the store is asked again");
+                    return;
+                }
+            }
+        }
+    }
+
     async fn reseal_one(&self, key: StoreKey) -> Result<(), StoreError> {
         let Some(found) = self.store.load(key, self.clock.now()).await? else { return Ok(()) };
         // What cannot be opened any more is left as it is; whoever comes with its cookie is told.
@@ -391,10 +450,13 @@ impl Sessions {
 
     async fn sweep(&self) {
         let now = self.clock.now();
-        self.endings.forget_old(now);
+        let began = Instant::now();
         match self.store.sweep(now).await {
             Ok(0) => {}
-            Ok(sessions) => tracing::debug!(sessions, "swept sessions that were over"),
+            Ok(sessions) => {
+                let seconds = began.elapsed().as_secs_f64();
+                tracing::debug!(sessions, seconds, "swept sessions that were over");
+            }
             Err(error) => tracing::warn!(%error, "sessions that are over could not be swept; it is tried again"),
         }
     }
@@ -420,7 +482,10 @@ impl Sessions {
         for _ in 0..3 {
             let Some(since) = self.truth.now() else { break };
             let place = match self.cache.get_value_or_guard_async(&key).await {
-                Ok(kept) if kept.since == since && self.use_at(key, &kept.live, now) => return Ok(Some(kept.live)),
+                // What was waited for may have been read before an end that was asked for meanwhile.
+                Ok(kept) if kept.since == since && self.use_at(key, &kept.live, now) => {
+                    return Ok((!self.endings.hold(key)).then_some(kept.live));
+                }
                 Ok(over) => {
                     self.cache.remove_if(&key, |held| Arc::ptr_eq(&held.live, &over.live));
                     continue;
@@ -491,6 +556,7 @@ impl Told for Sessions {
     fn tracked(&self) {
         self.truth.begin();
         self.grace.found();
+        self.is_back.notify_one();
     }
 }
 

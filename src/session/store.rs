@@ -61,6 +61,12 @@ pub trait Store: Send + Sync + 'static {
     /// If the store cannot be reached or written.
     async fn burn(&self, flow: [u8; 16], until: UnixTime) -> Result<bool, StoreError>;
 
+    /// Whether a flow was marked as used.
+    ///
+    /// # Errors
+    /// If the store cannot be reached or read.
+    async fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, StoreError>;
+
     /// Takes the right to renew a session, for so long; `false` while another holder has it. Who has it takes it again to
     /// keep it.
     ///

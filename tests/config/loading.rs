@@ -108,7 +108,7 @@ fn the_defaults_are_these() {
     assert!(!provider.identity.allow_unverified_email && !provider.form_post);
     assert_eq!(provider.identity.admit.groups, ["*"]);
     assert_eq!((settings.log.json, &*settings.log.filter), (true, "info"));
-    assert_eq!(settings.shutdown.lame_duck, Duration::from_secs(5));
+    assert_eq!(settings.shutdown.lame_duck, Duration::from_secs(10));
     assert_eq!(settings.shutdown.deadline, Duration::from_secs(25));
 }
 
@@ -289,5 +289,5 @@ fn what_the_docs_show_loads() {
         assert_eq!(home.refusal(&text, &[]), "(nothing)", "{example}");
         count += 1;
     }
-    assert_eq!(count, 11);
+    assert_eq!(count, 12);
 }

@@ -264,3 +264,44 @@ async fn a_further_host_signs_in_at_the_public_one_and_comes_back() {
     let location = "https://mesh.example.com/oauth2/start?rd=https%3A//lab.example.com%3A8443/x%3Fy%3D1";
     assert_eq!((answer.status, answer.location()), (302, location));
 }
+
+#[tokio::test]
+async fn answers_at_hand_cross_neither_users_nor_rules() {
+    let house = House::open().await;
+    let mut browsers = Vec::new();
+    for user in ["ann", "bob", "eve"] {
+        let groups = if user == "eve" { json!([]) } else { json!(["ml"]) };
+        let email = format!("{user}@example.com");
+        let who = json!({"sub": user, "email": email, "email_verified": true, "groups": groups});
+        house.idp.lie(|idp| idp.user = who);
+        browsers.push((email, house.signed_in().await));
+    }
+    browsers.push((String::new(), house.browser()));
+    // All at once, and then again from what is at hand.
+    for _ in 0..2 {
+        let asked = browsers.iter().flat_map(|(email, browser)| {
+            [("/x", "mesh"), ("/pipeline/x", "pipelines"), ("/ml/x", "mesh"), ("/maybe/x", "mesh")]
+                .map(|(path, audience)| async move { (email, path, audience, browser.check(path).await) })
+        });
+        for (email, path, audience, answer) in futures_util::future::join_all(asked).await {
+            let (nobody, member) = (email.is_empty(), email != "eve@example.com");
+            let expected = match path {
+                "/maybe/x" => 200,
+                _ if nobody => 302,
+                "/ml/x" if !member => 403,
+                _ => 200,
+            };
+            assert_eq!(
+                (answer.status, answer.header("kubeflow-userid")),
+                (expected, if expected == 200 { email } else { "" }),
+                "{email} {path}"
+            );
+            if expected == 200 && !nobody {
+                let claims = rc_token::claims(answer.token());
+                let audiences = claims["aud"].as_array().map_or_else(|| vec![claims["aud"].clone()], Clone::clone);
+                assert_eq!((&claims["sub"], audiences.contains(&json!(audience))), (&json!(email), true), "{path}");
+                assert_eq!(audiences.contains(&json!("mesh")), audience == "mesh", "{path}: {claims}");
+            }
+        }
+    }
+}

@@ -157,6 +157,9 @@ impl Browser {
         assert_eq!((cookie.secure(), cookie.path(), cookie.domain()), (Some(true), Some("/"), None), "{cookie}");
         assert_eq!(cookie.http_only(), Some(true), "{cookie}");
         assert_eq!(cookie.same_site(), Some(cookie::SameSite::Lax), "{cookie}");
+        // Nor more of one, nor longer (sections 5.6 and 5.7.3).
+        assert!(cookie.to_string().len() <= 4096, "{cookie}");
+        assert!(cookie.max_age().is_some_and(|life| life <= cookie::time::Duration::days(400)), "{cookie}");
         let life = cookie.max_age().map(|life| u64::try_from(life.whole_seconds()).expect("no past"));
         let ends_at = UnixTime::from_secs(self.clock.now().as_secs() + life.expect("a life"));
         let mut jar = self.jar.lock().expect("a jar");

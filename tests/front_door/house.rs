@@ -74,14 +74,24 @@ impl House {
 
     /// Does not wait for the provider, which lies from the beginning.
     pub(crate) async fn open_at_once(lie: impl FnOnce(&LyingIdp), change: impl FnOnce(&mut Settings)) -> Self {
+        let clock = Arc::new(TestClock::at(BEGINNING));
+        let idp = LyingIdp::start(clock.clone()).await;
+        Self::open_beside(idp, clock, lie, change).await
+    }
+
+    /// The same beside a provider that is there already, and goes by the same clock.
+    pub(crate) async fn open_beside(
+        idp: LyingIdp,
+        clock: Arc<TestClock>,
+        lie: impl FnOnce(&LyingIdp),
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         static PROVIDERS: Once = Once::new();
         PROVIDERS.call_once(|| {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
             crate::journal::begin();
             let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         });
-        let clock = Arc::new(TestClock::at(BEGINNING));
-        let idp = LyingIdp::start(clock.clone()).await;
         lie(&idp);
         let data = tempfile::tempdir().expect("a directory");
         let mut settings = settings::settings(data.path(), &registration("corp", &idp.issuer), RULES);
@@ -102,6 +112,11 @@ impl House {
         std::mem::replace(&mut self.gateway, nobody).stop().await;
         self.gateway = Running::start(self.settings.clone(), self.clock.clone()).await;
         self.provider_is_found().await;
+    }
+
+    /// Where the gateway keeps what is its own.
+    pub(crate) fn data(&self) -> &std::path::Path {
+        &self.settings.data_dir
     }
 
     /// A browser that has not been here before.

@@ -1,10 +1,17 @@
 //! The key door: what verifiers read, and that it asks nobody.
 
+use std::fs;
+use std::sync::Arc;
+
+use countersign::clock::Clock;
+use countersign::entropy::SystemEntropy;
+use countersign::keyring::init_directory;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::house::House;
+use crate::house::{House, eventually};
 use crate::lying_idp::{Answer, DISCOVERY};
+use crate::rc_token;
 
 #[tokio::test]
 async fn keys_are_told_with_a_tag_while_the_provider_is_away() {
@@ -51,4 +58,32 @@ async fn what_says_something_else_has_another_tag() {
     let other = other.browser().ask(Method::GET, path, &[]).await;
     assert_ne!(one.body, other.body);
     assert_ne!(one.header("etag"), other.header("etag"));
+}
+
+/// Whoever takes a key away because somebody else has it must not go on handing out what it signed.
+#[tokio::test]
+async fn with_a_key_its_tokens_are_gone() {
+    let house = House::open().await;
+    let browser = house.signed_in().await;
+    let before = browser.check("/").await.token().to_owned();
+    assert_eq!(browser.check("/").await.token(), before, "handed out again");
+    let keys = house.data().join("keys");
+    let new = tempfile::tempdir().expect("a directory");
+    init_directory(new.path(), house.clock.now(), Arc::new(SystemEntropy)).expect("a key");
+    let files = |folder: &std::path::Path| -> Vec<_> {
+        fs::read_dir(folder).expect("there").map(|file| file.expect("a file").path()).collect()
+    };
+    let old = files(&keys);
+    for file in files(new.path()) {
+        fs::copy(&file, keys.join(file.file_name().expect("named"))).expect("copied");
+    }
+    for file in old {
+        fs::remove_file(file).expect("removed");
+    }
+    let after = eventually("another key signs", async || {
+        let token = browser.check("/").await.token().to_owned();
+        (token != before).then_some(token)
+    })
+    .await;
+    rc_token::verify(&browser, &after, "mesh").await;
 }

@@ -27,6 +27,7 @@ mod front_proxy;
 mod grpc;
 mod keys;
 mod own_sessions;
+mod planted;
 mod provider_logout;
 mod providers;
 mod refusals;

@@ -6,7 +6,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::browser::{Answer, Browser};
-use crate::house::{House, provider};
+use crate::house::{House, eventually, provider};
 use crate::journal;
 use crate::lying_idp::{Answer as Lie, Change, JWKS, LyingIdp, Signing};
 
@@ -70,6 +70,28 @@ async fn a_session_whose_sid_was_never_said_ends_with_its_subject() {
     house.idp.lie(|idp| idp.claims = without("sid"));
     let browser = house.signed_in().await;
     let token = house.idp.logout_token(|claims| claims["sid"] = json!("s-1"));
+    assert_eq!(told(&house, &token).await.status, 200);
+    assert_eq!(browser.check("/").await.status, 302);
+}
+
+#[tokio::test]
+async fn a_session_that_got_another_sid_by_a_renewal_ends_with_that() {
+    let house = House::open().await;
+    let browser = house.signed_in().await;
+    house.idp.lie(|idp| {
+        idp.refreshed_claims = Box::new(|claims| claims["sid"] = json!("s-new"));
+        idp.user["groups"] = json!(["renewed"]);
+    });
+    house.clock.advance(Duration::from_mins(5));
+    eventually("it is renewed", async || {
+        (browser.check("/").await.header("kubeflow-groups") == "renewed").then_some(())
+    })
+    .await;
+    house.idp.repent();
+    let other = house.idp.logout_token(|claims| claims["sid"] = json!("s-other"));
+    assert_eq!(told(&house, &other).await.status, 200);
+    assert_eq!(browser.check("/").await.status, 200);
+    let token = house.idp.logout_token(|claims| claims["sid"] = json!("s-new"));
     assert_eq!(told(&house, &token).await.status, 200);
     assert_eq!(browser.check("/").await.status, 302);
 }

@@ -128,3 +128,14 @@ async fn what_the_client_says_of_the_request_changes_nothing() {
     assert_eq!((answer.status, answer.location()), (302, "/oauth2/start?rd=/admins/x"));
     assert_eq!(house.signed_in().await.check_with(Method::GET, "/admins/x", &all).await.status, 403);
 }
+
+#[tokio::test]
+async fn no_user_agent_passes_by_its_name() {
+    let house = House::open().await;
+    for agent in ["kube-probe/1.34", "GoogleHC/1.0", "ELB-HealthChecker/2.0", "Envoy/HC", "Prometheus/3.0", ""] {
+        let answer = house.browser().check_with(Method::GET, "/healthz", &[PAGE, ("user-agent", agent)]).await;
+        assert_eq!((answer.status, answer.location()), (302, "/oauth2/start?rd=/healthz"), "{agent:?}");
+        let answer = house.browser().check_with(Method::GET, "/healthz", &[("user-agent", agent)]).await;
+        assert_ne!(answer.status, 200, "{agent:?}");
+    }
+}

@@ -74,6 +74,7 @@ async fn what_forbids_the_session_ends_it() {
         ("refused", "invalid_grant"),
         ("changed", "its `sub` is another than at sign-in"),
         ("unnamed", "email"),
+        ("renamed", "gives its user another name"),
     ] {
         let house = House::open_with(|settings| {
             settings.providers[0].identity.admit.groups = vec!["ml".into()];
@@ -87,6 +88,7 @@ async fn what_forbids_the_session_ends_it() {
                 let refusal = Answer::Plain(400, "application/json", "{\"error\": \"invalid_grant\"}".into());
                 drop(idp.answers.insert(TOKEN, refusal));
             }
+            "renamed" => idp.user["email"] = json!("ann.married@example.com"),
             "changed" => idp.refreshed_claims = Box::new(|claims| claims["sub"] = json!("eve")),
             _ => idp.user["email_verified"] = json!(false),
         });

@@ -26,6 +26,12 @@ async fn a_login_ends_at_home_whatever_an_attacker_writes() {
         "javascript:alert(1)",
         "data:text/html,x",
         "/x%0d%0aset-cookie:%20a=b",
+        "/%09/evil.example",
+        "/\t/evil.example",
+        "/\0x",
+        "https://evilmesh.example.com/",
+        "https://evil.example#@mesh.example.com/",
+        "https://evil.example/#https://mesh.example.com/",
         "/\tx",
         "evil.example",
         "",
@@ -45,8 +51,10 @@ async fn a_login_ends_at_home_whatever_an_attacker_writes() {
         let encoded: String = url::form_urlencoded::byte_serialize(rd.as_bytes()).collect();
         assert_eq!(ends_at(&house, &encoded).await, "https://mesh.example.com/", "{rd:?}");
     }
-    let long = format!("/{}", "a".repeat(1024));
-    assert_eq!(ends_at(&house, &long).await, "https://mesh.example.com/");
+    for length in [1024, 8 * 1024] {
+        let long = format!("/{}", "a".repeat(length));
+        assert_eq!(ends_at(&house, &long).await, "https://mesh.example.com/", "{length}");
+    }
 }
 
 #[tokio::test]

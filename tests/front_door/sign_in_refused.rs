@@ -196,7 +196,7 @@ async fn who_is_not_admitted_leaves_nothing_behind() {
 }
 
 /// A callback that ends on a page with this status, which says this; no session, and an audit event.
-async fn refused(browser: &Browser, target: &str, status: u16, says: &str) -> String {
+pub(crate) async fn refused(browser: &Browser, target: &str, status: u16, says: &str) -> String {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static SERIAL: AtomicUsize = AtomicUsize::new(0);
     let id = format!("refused-{}", SERIAL.fetch_add(1, Ordering::Relaxed));

@@ -290,7 +290,7 @@ class Every(unittest.TestCase):
         for values in good:
             with self.subTest(values.name):
                 shutdown = config(values).get("shutdown", {})
-                least = seconds(shutdown.get("lame_duck", "5s")) + seconds(shutdown.get("deadline", "25s"))
+                least = seconds(shutdown.get("lame_duck", "10s")) + seconds(shutdown.get("deadline", "25s"))
                 self.assertGreater(gateway_pod(values)["spec"]["terminationGracePeriodSeconds"], least)
 
     def test_what_the_configuration_reads_is_mounted(self):

@@ -15,11 +15,12 @@ const PASSWORD: &str = "s3cret";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_rights_in_the_docs_suffice() {
-    let mut rules = DOCS.lines().filter_map(|line| line.strip_prefix("ACL SETUSER "));
+    let mut rules =
+        DOCS.lines().filter_map(|line| line.strip_prefix("user ").filter(|rule| rule.contains(">PASSWORD")));
     let mut rule = || rules.next().expect("a rule").replace("PASSWORD", PASSWORD);
     let (on_servers, on_sentinels) = (rule(), rule());
     let name = |rule: &str| rule.split(' ').next().map(str::to_owned);
-    for kind in [Kind::Standalone, Kind::Sentinel, Kind::Cluster] {
+    for kind in [Kind::Standalone, Kind::Valkey, Kind::Sentinel, Kind::Cluster] {
         let servers = Servers::start(kind).await;
         let stores = servers.stores.iter().map(|server| (server, &on_servers));
         for (server, rule) in stores.chain(servers.sentinels.iter().map(|server| (server, &on_sentinels))) {

@@ -77,6 +77,11 @@ impl Replicas {
         Browser::new(self.all[number].main, self.clock.clone())
     }
 
+    /// Their clocks go on.
+    pub(crate) fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+
     /// A client of the admin port of one of them.
     pub(crate) fn admin(&self, number: usize) -> Browser {
         Browser::new(self.all[number].admin, self.clock.clone())

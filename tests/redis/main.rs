@@ -1,19 +1,28 @@
-//! The store of several replicas, on real servers: one, a primary and its replicas under sentinels, and a cluster. And
-//! replicas over it.
+//! The store of several replicas, on real servers: one (Redis, and Valkey), a primary and its replicas under sentinels, and
+//! a cluster. And replicas over it, that are restarted and killed; the embedded store, too, where its gateway is killed.
 
 #![expect(clippy::disallowed_methods, reason = "tests read the environment, and spawn tasks")]
 
 mod acl;
+#[path = "../rig/backend.rs"]
+#[expect(dead_code, reason = "the rig uses all of it")]
+mod backend;
 #[path = "../front_door/browser.rs"]
 #[expect(dead_code, reason = "the front door uses all of it")]
 mod browser;
+mod cut_off;
+#[path = "../rig/envoy.rs"]
+#[expect(dead_code, reason = "the rig uses all of it")]
+mod envoy;
 mod failover;
 #[path = "../support/fault_proxy.rs"]
 mod fault_proxy;
 mod faults;
+mod gateways;
 mod hanging;
 mod house;
 mod keys;
+mod killed;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
 #[path = "../rig/part.rs"]
@@ -21,12 +30,14 @@ mod lying_idp;
 mod part;
 mod processes;
 mod replicas;
+mod rolling;
 mod servers;
 #[path = "../support/settings.rs"]
 mod settings;
 mod signed_out;
 #[path = "../support/store_conformance.rs"]
 mod store_conformance;
+mod unconfirmed;
 
 use std::sync::Arc;
 
@@ -37,6 +48,10 @@ use crate::servers::{Kind, Servers};
 
 mod standalone {
     crate::store_conformance::on_each_case!(super::empty(crate::Kind::Standalone));
+}
+
+mod valkey {
+    crate::store_conformance::on_each_case!(super::empty(crate::Kind::Valkey));
 }
 
 mod sentinel {

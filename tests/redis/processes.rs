@@ -23,7 +23,7 @@ use crate::lying_idp::{LyingIdp, registration};
 use crate::part::{PATIENCE, Part, empty_folder, eventually, free_port};
 use crate::servers::Servers;
 
-const PUBLIC_HOST: &str = "mesh.example.com";
+pub(crate) const PUBLIC_HOST: &str = "mesh.example.com";
 const PUBLIC_URL: &str = "https://mesh.example.com";
 const SESSION_COOKIE: &str = "__Host-countersign";
 const SESSION_KEY: &str = "csk1_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE";
@@ -34,6 +34,8 @@ pub(crate) struct House {
     pub(crate) replicas: Vec<Replica>,
     pub(crate) browser: Browser,
     pub(crate) shelf: Shelf,
+    /// What every replica is told, besides its own ports and folder.
+    settings: Value,
     // Held for as long as the house stands.
     _keys: TempDir,
 }
@@ -66,7 +68,7 @@ pub(crate) enum Verdict {
 pub(crate) struct Shelf {
     pub(crate) sessions: Sessions,
     pub(crate) keys: Arc<SessionKeys>,
-    pub(crate) store: Arc<Redis>,
+    pub(crate) store: Arc<dyn Store>,
 }
 
 impl House {
@@ -87,10 +89,6 @@ impl House {
         replicas: &[Value],
         alter: impl Fn(&mut Value),
     ) -> Self {
-        static PROVIDERS: Once = Once::new();
-        PROVIDERS.call_once(|| {
-            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        });
         let keys = empty_folder();
         let made = Command::new(env!("CARGO_BIN_EXE_countersign"))
             .args(["keys", "init", "--dir"])
@@ -98,25 +96,25 @@ impl House {
             .output()
             .expect("it runs");
         assert!(made.status.success(), "{made:?}");
-        let provider: Value = serde_json::from_str(&registration("corp", &idp.issuer)).expect("JSON");
-        let mut settings = json!({
-            "public_url": PUBLIC_URL,
-            "providers": [provider],
-            "token": {"keys": {"dir": keys.path().join("keys")}},
-            "session": {"store": "redis", "keys": [SESSION_KEY]},
-            "shutdown": {"lame_duck": "0s", "deadline": "5s"},
-        });
+        let mut settings = settings(&idp);
+        settings["token"] = json!({"keys": {"dir": keys.path().join("keys")}});
+        settings["session"]["store"] = "redis".into();
         alter(&mut settings);
-        let mut house =
-            Self { idp, replicas: Vec::new(), browser: Browser::new(), shelf: Shelf::at(servers), _keys: keys };
+        let (browser, shelf) = (Browser::new(), Shelf::at(servers));
+        let mut house = Self { idp, replicas: Vec::new(), browser, shelf, settings, _keys: keys };
         for redis in replicas {
-            settings["session"]["redis"] = redis.clone();
-            house.replicas.push(Replica::start(settings.clone()));
+            house.start_another(redis);
         }
         for replica in &house.replicas {
             replica.is_ready().await;
         }
         house
+    }
+
+    /// Starts one more, at the end of the list, which may not be ready yet.
+    pub(crate) fn start_another(&mut self, redis: &Value) {
+        self.settings["session"]["redis"] = redis.clone();
+        self.replicas.push(Replica::start(self.settings.clone()));
     }
 
     /// Signs in at a replica as whoever the provider says; the session's cookie.
@@ -148,7 +146,8 @@ impl House {
 }
 
 impl Replica {
-    fn start(mut settings: Value) -> Self {
+    /// Starts one that is told this, on free ports and in a folder of its own.
+    pub(crate) fn start(mut settings: Value) -> Self {
         let (main, admin, folder) = (free_port(), free_port(), empty_folder());
         settings["listen"] = json!({"main": format!("127.0.0.1:{main}"), "admin": format!("127.0.0.1:{admin}")});
         settings["data_dir"] = json!(folder.path().join("data"));
@@ -175,6 +174,35 @@ impl Replica {
         self.run(folder);
     }
 
+    /// `kill -9`; what it leaves, its data in `data`.
+    pub(crate) fn kill(&mut self) -> TempDir {
+        self.part.take().expect("it runs").kill()
+    }
+
+    /// Asks it to go, as Kubernetes does.
+    pub(crate) fn terminate(&self) {
+        self.signal("-TERM");
+    }
+
+    /// Has it stop in the middle of whatever it does.
+    pub(crate) fn hang(&self) {
+        self.signal("-STOP");
+    }
+
+    /// Until it has gone, of its own accord and in good order.
+    pub(crate) async fn goes(&mut self) {
+        let part = self.part.as_mut().expect("it runs");
+        let began = Instant::now();
+        let status = loop {
+            match part.ended() {
+                Some(status) => break status,
+                None => assert!(began.elapsed() < PATIENCE, "it does not go\n{}", part.log_tail()),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        assert!(status.success(), "{status}\n{}", part.log_tail());
+    }
+
     /// What it takes of the machine's memory, in KiB.
     pub(crate) fn resident(&self) -> u64 {
         let id = self.part.as_ref().expect("it runs").id();
@@ -199,6 +227,19 @@ impl Replica {
         text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
     }
 
+    /// How many checks came through this door, whatever came of them.
+    pub(crate) async fn checks(&self, door: &str) -> u64 {
+        let text = reqwest_get(self.admin, "/metrics").await.expect("an answer");
+        let series = format!("countersign_checks_total{{door=\"{door}\"");
+        let counts = text.lines().filter(|line| line.starts_with(&series)).filter_map(|line| line.rsplit(' ').next());
+        counts.map(|count| count.parse::<u64>().expect("a number")).sum()
+    }
+
+    fn signal(&self, signal: &str) {
+        let id = self.part.as_ref().expect("it runs").id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().expect("sent").success());
+    }
+
     fn run(&mut self, folder: TempDir) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
         command.arg("serve").arg("--config").arg(config_in(folder.path())).env_clear();
@@ -207,7 +248,12 @@ impl Replica {
 }
 
 impl Browser {
-    fn new() -> Self {
+    /// One with connections of its own.
+    pub(crate) fn new() -> Self {
+        static PROVIDERS: Once = Once::new();
+        PROVIDERS.call_once(|| {
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        });
         Self(client())
     }
 
@@ -257,7 +303,11 @@ impl Verdict {
 
 impl Shelf {
     fn at(servers: &Servers) -> Self {
-        let store = Arc::new(Redis::new(&servers.settings(), Arc::new(SystemClock)).expect("a store"));
+        Self::over(Arc::new(Redis::new(&servers.settings(), Arc::new(SystemClock)).expect("a store")))
+    }
+
+    /// What is in this store.
+    pub(crate) fn over(store: Arc<dyn Store>) -> Self {
         let keys = Arc::new(SessionKeys::new(vec![parse_session_key(SESSION_KEY).expect("a key")]).expect("keys"));
         let settings = SessionSettings {
             max_age: Duration::from_hours(24),
@@ -266,9 +316,13 @@ impl Shelf {
             keys: Vec::new(),
             redis: None,
         };
-        let shared = Arc::clone(&store) as Arc<dyn Store>;
-        let sessions =
-            Sessions::new(shared, Arc::clone(&keys), Arc::new(SystemClock), Arc::new(SystemEntropy), &settings);
+        let sessions = Sessions::new(
+            Arc::clone(&store),
+            Arc::clone(&keys),
+            Arc::new(SystemClock),
+            Arc::new(SystemEntropy),
+            &settings,
+        );
         Self { sessions, keys, store }
     }
 
@@ -293,11 +347,12 @@ impl Shelf {
         let mut model = model.clone();
         // Nothing that the provider would be asked to call back.
         model.tokens.refresh_token = None;
-        let (value, _) = self
-            .sessions
-            .create(NewSession { identity: Identity { user, ..model.identity }, ..model })
-            .await
-            .expect("made");
+        let new = NewSession { identity: Identity { user, ..model.identity }, ..model };
+        // On a busy machine one of thousands may come too late.
+        let (value, _) = eventually("a session is made", || async {
+            self.sessions.create(new.clone()).await.map_err(|error| error.to_string())
+        })
+        .await;
         format!("{SESSION_COOKIE}={value}")
     }
 
@@ -322,6 +377,17 @@ pub(crate) fn percentiles(mut times: Vec<Duration>) -> String {
     format!("p50 {:?}, p99 {:?}, p100 {:?}", at(50), at(99), at(100))
 }
 
+/// What every replica is told of its provider, and of its end.
+pub(crate) fn settings(idp: &LyingIdp) -> Value {
+    let provider: Value = serde_json::from_str(&registration("corp", &idp.issuer)).expect("JSON");
+    json!({
+        "public_url": PUBLIC_URL,
+        "providers": [provider],
+        "session": {"keys": [SESSION_KEY]},
+        "shutdown": {"lame_duck": "0s", "deadline": "5s"},
+    })
+}
+
 async fn sent(request: RequestBuilder, cookie: &str) -> Result<Response, String> {
     asked(request, cookie).send().await.map_err(|error| error.to_string())
 }
@@ -341,7 +407,8 @@ fn client() -> Client {
         .expect("a client")
 }
 
-async fn reqwest_get(port: u16, path: &str) -> Result<String, String> {
+/// The text of an answer.
+pub(crate) async fn reqwest_get(port: u16, path: &str) -> Result<String, String> {
     let answer = client().get(at(port, path)).send().await.map_err(|error| error.to_string())?;
     answer.text().await.map_err(|error| error.to_string())
 }

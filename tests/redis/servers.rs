@@ -14,6 +14,8 @@ use crate::part::{Part, accepts, empty_folder, eventually, free_port, tool};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     Standalone,
+    /// One, that is not Redis itself.
+    Valkey,
     Sentinel,
     Cluster,
 }
@@ -39,6 +41,7 @@ impl Servers {
     pub(crate) async fn start(kind: Kind) -> Self {
         match kind {
             Kind::Standalone => Self { kind, stores: vec![Server::start(free_port(), &[]).await], sentinels: vec![] },
+            Kind::Valkey => Self { kind, stores: vec![Server::valkey(free_port()).await], sentinels: vec![] },
             Kind::Sentinel => Self::under_sentinels().await,
             Kind::Cluster => Self::cluster().await,
         }
@@ -48,7 +51,7 @@ impl Servers {
     pub(crate) fn settings(&self) -> RedisSettings {
         let url = |server: &Server| Url::parse(&format!("redis://127.0.0.1:{}", server.port)).expect("an address");
         let (mode, named) = match self.kind {
-            Kind::Standalone => (RedisMode::Standalone, &self.stores),
+            Kind::Standalone | Kind::Valkey => (RedisMode::Standalone, &self.stores),
             Kind::Cluster => (RedisMode::Cluster, &self.stores),
             Kind::Sentinel => {
                 (RedisMode::Sentinel { master: MASTER.into(), username: None, password: None }, &self.sentinels)
@@ -179,8 +182,15 @@ impl Servers {
 
 impl Server {
     pub(crate) async fn start(port: u16, more: &[&str]) -> Self {
+        Self::run(Command::new(tool("REDIS", "redis", "bin/redis-server")), port, more).await
+    }
+
+    async fn valkey(port: u16) -> Self {
+        Self::run(Command::new(tool("VALKEY", "valkey", "bin/valkey-server")), port, &[]).await
+    }
+
+    async fn run(mut command: Command, port: u16, more: &[&str]) -> Self {
         let folder = empty_folder();
-        let mut command = Command::new(tool("REDIS", "redis", "bin/redis-server"));
         command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.args(["--repl-diskless-sync-delay", "0"]);
         command.args(more).arg("--dir").arg(folder.path());

@@ -116,6 +116,16 @@ impl Browser {
         self.click("input[value=consent] ~ button[type=submit]").await;
     }
 
+    /// Fills in Keycloak's form and sends it.
+    pub(crate) async fn sign_in_at_keycloak(&self, name: &str) {
+        let field = self.sees("#username").await;
+        // It remembers who tried before.
+        field.clear().await.expect("a field");
+        field.send_keys(name).await.expect("a field");
+        self.fill("#password", PASSWORD).await;
+        self.click("#kc-login").await;
+    }
+
     /// The request that brought the page before us, as the workload received it.
     pub(crate) async fn received(&self) -> Received {
         let shown = self.sees("#received").await.text().await.expect("text");

@@ -8,8 +8,10 @@ use tempfile::TempDir;
 
 use crate::part::{Part, accepts, empty_folder, eventually, tool};
 
-const EXAMPLE: &str = include_str!("../../examples/envoy/envoy.yaml");
-const GRPC_EXAMPLE: &str = include_str!("../../examples/envoy/envoy-grpc.yaml");
+/// The example whose checks are over HTTP.
+pub(crate) const EXAMPLE: &str = include_str!("../../examples/envoy/envoy.yaml");
+/// The example whose checks are over gRPC.
+pub(crate) const GRPC_EXAMPLE: &str = include_str!("../../examples/envoy/envoy-grpc.yaml");
 
 const EXT_AUTHZ: &str = "envoy.filters.http.ext_authz";
 
@@ -130,7 +132,8 @@ impl Envoy {
         Self::run(empty_folder(), &settings, ports.envoy).await
     }
 
-    async fn run(folder: TempDir, settings: &Value, listener: u16) -> Self {
+    /// Starts one with these settings and waits for this port.
+    pub(crate) async fn run(folder: TempDir, settings: &Value, listener: u16) -> Self {
         let config = folder.path().join("envoy.json");
         fs::write(&config, settings.to_string()).expect("a config");
         let mut command = Command::new(tool("ENVOY", "envoy", "bin/envoy"));
@@ -157,7 +160,8 @@ impl Envoy {
     }
 }
 
-fn example_on(ports: &Ports, example: &str) -> Value {
+/// An example with other ports.
+pub(crate) fn example_on(ports: &Ports, example: &str) -> Value {
     let mut text = example.to_owned();
     for (old, new) in [
         ("port_value: 8080", format!("port_value: {}", ports.envoy)),
@@ -180,7 +184,8 @@ fn filter<'v>(settings: &'v mut Value, name: &str) -> &'v mut Value {
     &mut named(&mut manager(settings)["http_filters"], name)["typed_config"]
 }
 
-fn named<'v>(list: &'v mut Value, name: &str) -> &'v mut Value {
+/// The one of this name.
+pub(crate) fn named<'v>(list: &'v mut Value, name: &str) -> &'v mut Value {
     let mut items = list.as_array_mut().expect("a list").iter_mut();
     items.find(|item| item["name"] == name).unwrap_or_else(|| panic!("the example has no {name}"))
 }

@@ -1,8 +1,10 @@
-//! The rig: Chromium goes through Envoy to Countersign, Dex and oidc-provider, as a person would. Nothing here calls
+//! The rig: Chromium goes through Envoy to Countersign, Dex, oidc-provider and Keycloak, as a person would. Nothing here calls
 //! Countersign directly except to ask whether it is ready. `make tools` gets the real parts.
 
 #![expect(clippy::disallowed_methods, reason = "a test finds its tools by the environment, and spawns its own parts")]
 
+#[path = "../corpus/corpus.rs"]
+mod corpus_of_requests;
 #[path = "../support/token_review.rs"]
 mod token_review;
 
@@ -16,6 +18,7 @@ mod envoy;
 mod forward_proxy;
 mod house;
 mod istiod;
+mod keycloak;
 mod manifests;
 mod mesh;
 mod names;
@@ -23,12 +26,16 @@ mod oidc_provider;
 mod part;
 mod proxy;
 mod sidecar;
+mod slapd;
+mod token_tap;
 mod wire;
 
 // What they are to show.
 mod anonymous;
 mod authservice;
 mod chart;
+mod corporate;
+mod corpus;
 mod cutover;
 mod dev;
 mod drafts;

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -39,12 +39,17 @@ impl Part {
     pub(crate) async fn await_ready<F: Future<Output = bool>>(&mut self, ready: impl Fn() -> F) {
         let started = Instant::now();
         while !ready().await {
-            if let Some(status) = self.child.try_wait().expect("a child") {
+            if let Some(status) = self.ended() {
                 panic!("{} ended with {status} before it was ready\n{}", self.name, self.log_tail());
             }
             assert!(started.elapsed() < PATIENCE, "{} is not ready\n{}", self.name, self.log_tail());
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// How it has ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child")
     }
 
     /// Everything it has printed.

@@ -2,10 +2,13 @@ use std::time::Duration;
 
 use axum::Router;
 use countersign::server::{Limits, Phase, Shutdown, serve};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::peer::{GREETING, PATIENCE, answer, say, start, until_closed, way_out};
+use crate::peer::{
+    GREETING, HTTP2_PREFACE, NO_ERROR, PATIENCE, answer, frame, goaway, say, start, until_closed, way_out,
+};
 
 const LONG: Duration = Duration::from_hours(1);
 const SHORT: Duration = Duration::from_millis(100);
@@ -35,7 +38,7 @@ async fn what_is_open_is_finished_and_nobody_else_is_let_in() {
 }
 
 #[tokio::test]
-async fn the_lame_duck_serves_whoever_comes_and_asks_to_close() {
+async fn the_lame_duck_serves_whoever_comes_as_ever() {
     let server = start(Limits::default()).await;
     let mut kept = server.connect().await;
     say(&mut kept, GREETING).await;
@@ -43,14 +46,40 @@ async fn the_lame_duck_serves_whoever_comes_and_asks_to_close() {
     let running = tokio::spawn(server.shutdown.run(way_out(LONG, LONG), std::future::pending()));
     timeout(PATIENCE, server.drain.reached(Phase::LameDuck)).await.expect("a lame duck");
     let mut new = TcpStream::connect(server.address).await.expect("a new connection");
-    for socket in [&mut kept, &mut new] {
+    // Again and again on the same connection: whoever is told late sends as much as ever.
+    for _ in 0..2 {
+        for socket in [&mut kept, &mut new] {
+            say(socket, GREETING).await;
+            let greeting = answer(socket).await;
+            assert!(greeting.starts_with("HTTP/1.1 200 OK\r\n"), "{greeting}");
+            assert!(!greeting.contains("connection: close"), "{greeting}");
+        }
+    }
+    running.abort();
+}
+
+#[tokio::test]
+async fn at_the_parting_all_are_asked_to_go_and_whoever_comes_is_served() {
+    let server = start(Limits::default()).await;
+    let (mut kept, mut idle) = (server.connect().await, server.connect().await);
+    for socket in [&mut kept, &mut idle] {
+        say(socket, GREETING).await;
+        answer(socket).await;
+    }
+    let mut http2 = server.connect().await;
+    http2.write_all(HTTP2_PREFACE).await.expect("it is sent");
+    // Settings are answered by settings: it is known what it speaks.
+    frame(&mut http2).await;
+    server.shutdown.reach(Phase::Parting);
+    assert_eq!(goaway(&mut http2).await, NO_ERROR);
+    let mut new = TcpStream::connect(server.address).await.expect("a new connection");
+    for socket in [&mut kept, &mut idle, &mut new] {
         say(socket, GREETING).await;
         let greeting = answer(socket).await;
         assert!(greeting.starts_with("HTTP/1.1 200 OK\r\n"), "{greeting}");
         assert!(greeting.contains("connection: close\r\n"), "{greeting}");
         assert_eq!(until_closed(socket).await, b"");
     }
-    running.abort();
 }
 
 #[tokio::test]

@@ -110,17 +110,23 @@ pub(crate) async fn goaway<S: AsyncRead + Unpin>(socket: &mut S) -> u32 {
     const GOAWAY: u8 = 7;
     let read = async {
         loop {
-            let mut head = [0; 9];
-            socket.read_exact(&mut head).await.expect("a frame");
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; length as usize];
-            socket.read_exact(&mut payload).await.expect("a whole frame");
-            if head[3] == GOAWAY {
+            let (kind, payload) = frame(socket).await;
+            if kind == GOAWAY {
                 return payload[4..8].iter().fold(0, |code, byte| code << 8 | u32::from(*byte));
             }
         }
     };
     timeout(PATIENCE, read).await.expect("a GOAWAY")
+}
+
+/// The next HTTP/2 frame: its type and what is in it.
+pub(crate) async fn frame<S: AsyncRead + Unpin>(socket: &mut S) -> (u8, Vec<u8>) {
+    let mut head = [0; 9];
+    socket.read_exact(&mut head).await.expect("a frame");
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    socket.read_exact(&mut payload).await.expect("a whole frame");
+    (head[3], payload)
 }
 
 pub(crate) async fn say<S: AsyncWrite + Unpin>(socket: &mut S, text: &str) {

@@ -10,7 +10,10 @@ use std::time::Duration;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512,
+    RSA_PSS_SHA256, RsaEncoding, RsaKeyPair,
+};
 use aws_lc_rs::{digest, hmac};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
@@ -87,6 +90,12 @@ pub(crate) struct Behaviour {
     pub(crate) claims: Change,
     /// The same, only for ID tokens of a refresh.
     pub(crate) refreshed_claims: Change,
+    /// Claims of the user that only userinfo tells.
+    pub(crate) id_token_lacks: &'static [&'static str],
+    /// Changes the parameters that it sends: with a browser that it sends back, and beside a logout token.
+    pub(crate) parameters: ParametersChange,
+    /// Instead of `application/json`, by path.
+    pub(crate) content_types: HashMap<&'static str, &'static str>,
     /// How ID tokens are signed.
     pub(crate) signing: Signing,
     /// Whether userinfo is a signed token.
@@ -98,6 +107,7 @@ pub(crate) struct Behaviour {
 }
 
 pub(crate) type Change = Box<dyn Fn(&mut Value) + Send>;
+pub(crate) type ParametersChange = Box<dyn Fn(&mut Vec<(String, String)>) + Send>;
 
 /// An answer that has nothing to do with the question.
 #[derive(Clone)]
@@ -119,7 +129,11 @@ pub(crate) enum Answer {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signing {
     Rs256,
+    Ps256,
     Es256,
+    EdDsa,
+    /// With the good RSA key, and an algorithm that nobody agreed on.
+    Rs512,
     /// `alg: none`, no signature.
     None,
     /// `HS256` with the client secret.
@@ -151,6 +165,8 @@ pub(crate) struct Callback {
     /// All before the query.
     pub(crate) place: String,
     pub(crate) parameters: HashMap<String, String>,
+    /// The same as they came: some may have come twice.
+    pub(crate) query: String,
 }
 
 struct Inner {
@@ -166,6 +182,7 @@ struct Inner {
 struct Keys {
     ec: EcdsaKeyPair,
     ec_kid: String,
+    ed: Ed25519KeyPair,
     serial: u64,
 }
 
@@ -240,6 +257,15 @@ impl LyingIdp {
         lock(&self.inner.seen).iter().filter(|seen| seen.path == path).cloned().collect()
     }
 
+    /// The key of a stranger, as a JWK: what [`Signing::Strangers`] signs with.
+    pub(crate) fn strangers_key() -> Value {
+        let encoded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+        let key = STRANGERS.public_key();
+        json!({"kty": "RSA", "kid": "rsa-1", "use": "sig", "alg": "RS256",
+               "n": encoded(key.modulus().big_endian_without_leading_zero()),
+               "e": encoded(key.exponent().big_endian_without_leading_zero())})
+    }
+
     /// Signs with a new ES256 key from now on, published under `kid` in the place of the old one.
     pub(crate) fn rotate(&self, kid: &str) {
         let mut keys = lock(&self.inner.keys);
@@ -268,9 +294,24 @@ impl LyingIdp {
             "iss": self.issuer, "aud": CLIENT_ID, "sub": "ann-1", "iat": now, "exp": now + 120,
             "jti": self.inner.fresh("jti"), "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
         });
-        change(&mut claims);
         let behaviour = lock(&self.inner.behaviour);
+        (behaviour.claims)(&mut claims);
+        change(&mut claims);
         lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header)
+    }
+
+    /// The form that brings one.
+    pub(crate) fn logout_form(&self) -> String {
+        let mut form = vec![("logout_token".to_owned(), self.logout_token(|_| ()))];
+        (lock(&self.inner.behaviour).parameters)(&mut form);
+        form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish()
+    }
+
+    /// Goes where a browser is sent that has signed out, and brings back where it is sent from there (OIDC RP-Initiated
+    /// Logout section 2).
+    pub(crate) fn leave(&self, end_session_url: &str) -> String {
+        let (_, query) = end_session_url.split_once('?').expect("a query");
+        self.inner.signed_out(query)
     }
 
     /// Goes where a browser is sent by an authorization URL (relative ones too), and brings back the callback.
@@ -278,7 +319,7 @@ impl LyingIdp {
         let (_, query) = authorization_url.split_once('?').expect("a query");
         let location = self.inner.authorize(query);
         let (place, query) = location.split_once('?').expect("a query");
-        Callback { place: place.to_owned(), parameters: parameters(query.as_bytes()) }
+        Callback { place: place.to_owned(), parameters: parameters(query.as_bytes()), query: query.to_owned() }
     }
 }
 
@@ -301,6 +342,9 @@ impl Default for Behaviour {
             header: none(),
             claims: none(),
             refreshed_claims: none(),
+            id_token_lacks: &[],
+            parameters: Box::new(|_| ()),
+            content_types: HashMap::new(),
             signing: Signing::Rs256,
             signed_userinfo: false,
             client_auth: ClientAuth::Basic,
@@ -334,10 +378,10 @@ async fn answer(State(idp): State<Arc<Inner>>, request: Request) -> Response {
 impl Inner {
     fn respond(&self, seen: &Seen, query: &str) -> Response {
         match seen.path.as_str() {
-            DISCOVERY => self.changed(self.metadata(), |behaviour| &behaviour.metadata),
+            DISCOVERY => self.changed(DISCOVERY, self.metadata(), |behaviour| &behaviour.metadata),
             JWKS | KEYS => {
                 let keys = lock(&self.keys).published();
-                self.changed(keys, |behaviour| &behaviour.jwks)
+                self.changed(JWKS, keys, |behaviour| &behaviour.jwks)
             }
             AUTH => {
                 let location = self.authorize(query);
@@ -348,10 +392,8 @@ impl Inner {
             REVOKE if self.client_is_known(seen) => StatusCode::OK.into_response(),
             REVOKE => refused(StatusCode::UNAUTHORIZED, "invalid_client"),
             END_SESSION => {
-                let asked = parameters(query.as_bytes());
-                let back = asked.get("post_logout_redirect_uri").cloned().unwrap_or_default();
-                let state = asked.get("state").cloned().unwrap_or_default();
-                (StatusCode::SEE_OTHER, [(header::LOCATION, format!("{back}?state={state}"))]).into_response()
+                let location = self.signed_out(query);
+                (StatusCode::SEE_OTHER, [(header::LOCATION, location)]).into_response()
             }
             _ => StatusCode::NOT_FOUND.into_response(),
         }
@@ -379,18 +421,27 @@ impl Inner {
         let asked = parameters(query.as_bytes());
         let code = self.fresh("code");
         let redirect_uri = asked.get("redirect_uri").cloned().unwrap_or_default();
-        let mut back = form_urlencoded::Serializer::new(String::new());
-        back.append_pair("code", &code);
+        let mut back = vec![("code".to_owned(), code.clone())];
         if let Some(state) = asked.get("state") {
-            back.append_pair("state", state);
+            back.push(("state".to_owned(), state.clone()));
         }
         let mut metadata = self.metadata();
         (lock(&self.behaviour).metadata)(&mut metadata);
         if metadata["authorization_response_iss_parameter_supported"] == json!(true) {
-            back.append_pair("iss", &self.issuer);
+            back.push(("iss".to_owned(), self.issuer.clone()));
         }
+        (lock(&self.behaviour).parameters)(&mut back);
         lock(&self.codes).insert(code, asked);
-        format!("{redirect_uri}?{}", back.finish())
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(back).finish();
+        format!("{redirect_uri}?{query}")
+    }
+
+    fn signed_out(&self, query: &str) -> String {
+        let asked = parameters(query.as_bytes());
+        let back = asked.get("post_logout_redirect_uri").cloned().unwrap_or_default();
+        let mut said = vec![("state".to_owned(), asked.get("state").cloned().unwrap_or_default())];
+        (lock(&self.behaviour).parameters)(&mut said);
+        format!("{back}?{}", form_urlencoded::Serializer::new(String::new()).extend_pairs(said).finish())
     }
 
     fn token(&self, seen: &Seen) -> Response {
@@ -424,26 +475,29 @@ impl Inner {
             "id_token": self.id_token(nonce, &access_token, refreshed),
         });
         (lock(&self.behaviour).token_answer)(&mut body);
-        as_json(&body)
+        self.as_said(TOKEN, &body)
     }
 
     fn id_token(&self, nonce: Option<String>, access_token: &str, refreshed: bool) -> String {
         let now = self.clock.now().as_secs();
-        let hash = digest::digest(&digest::SHA256, access_token.as_bytes());
+        let behaviour = lock(&self.behaviour);
+        let hash = behaviour.signing.half_of_hash(access_token.as_bytes());
         let mut claims = json!({
             "iss": self.issuer,
             "aud": CLIENT_ID,
             "iat": now,
             "exp": now + 300,
             "auth_time": now,
-            "at_hash": BASE64_URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]),
+            "at_hash": BASE64_URL_SAFE_NO_PAD.encode(hash),
             "sid": "idp-session-1",
         });
         if let Some(nonce) = nonce {
             claims["nonce"] = json!(nonce);
         }
-        let behaviour = lock(&self.behaviour);
         merge(&mut claims, &behaviour.user);
+        for name in behaviour.id_token_lacks {
+            claims.as_object_mut().expect("an object").remove(*name);
+        }
         (behaviour.claims)(&mut claims);
         if refreshed {
             claims.as_object_mut().expect("an object").remove("auth_time");
@@ -464,7 +518,8 @@ impl Inner {
             let token = lock(&self.keys).sign(&claims, behaviour.signing, &behaviour.header);
             return ([(header::CONTENT_TYPE, "application/jwt")], token).into_response();
         }
-        as_json(&claims)
+        drop(behaviour);
+        self.as_said(USERINFO, &claims)
     }
 
     fn client_is_known(&self, seen: &Seen) -> bool {
@@ -485,9 +540,16 @@ impl Inner {
         }
     }
 
-    fn changed(&self, mut value: Value, change: impl Fn(&Behaviour) -> &Change) -> Response {
+    fn changed(&self, path: &'static str, mut value: Value, change: impl Fn(&Behaviour) -> &Change) -> Response {
         change(&lock(&self.behaviour))(&mut value);
-        as_json(&value)
+        self.as_said(path, &value)
+    }
+
+    fn as_said(&self, path: &'static str, value: &Value) -> Response {
+        match lock(&self.behaviour).content_types.get(path) {
+            Some(kind) => ([(header::CONTENT_TYPE, *kind)], value.to_string()).into_response(),
+            None => as_json(value),
+        }
     }
 
     fn fresh(&self, kind: &str) -> String {
@@ -502,28 +564,34 @@ impl Keys {
         Self {
             ec: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key"),
             ec_kid: "ec-1".to_owned(),
+            ed: Ed25519KeyPair::generate().expect("a key"),
             serial: 0,
         }
     }
 
     fn published(&self) -> Value {
         let encoded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-        let rsa = RSA.public_key();
+        let modulus = encoded(RSA.public_key().modulus().big_endian_without_leading_zero());
+        let exponent = encoded(RSA.public_key().exponent().big_endian_without_leading_zero());
         // 0x04, x, y: an uncompressed point.
         let (x, y) = self.ec.public_key().as_ref()[1..].split_at(32);
         json!({"keys": [
-            {"kty": "RSA", "kid": "rsa-1", "use": "sig", "alg": "RS256",
-             "n": encoded(rsa.modulus().big_endian_without_leading_zero()),
-             "e": encoded(rsa.exponent().big_endian_without_leading_zero())},
+            {"kty": "RSA", "kid": "rsa-1", "use": "sig", "alg": "RS256", "n": modulus, "e": exponent},
             {"kty": "EC", "kid": self.ec_kid, "use": "sig", "alg": "ES256", "crv": "P-256",
              "x": encoded(x), "y": encoded(y)},
+            {"kty": "RSA", "kid": "pss-1", "use": "sig", "alg": "PS256", "n": modulus, "e": exponent},
+            {"kty": "OKP", "kid": "ed-1", "use": "sig", "alg": "EdDSA", "crv": "Ed25519",
+             "x": encoded(self.ed.public_key().as_ref())},
         ]})
     }
 
     fn sign(&self, claims: &Value, signing: Signing, change: &Change) -> String {
         let (alg, kid) = match signing {
             Signing::Rs256 | Signing::Strangers => ("RS256", "rsa-1"),
+            Signing::Ps256 => ("PS256", "pss-1"),
             Signing::Es256 | Signing::Tampered => ("ES256", self.ec_kid.as_str()),
+            Signing::EdDsa => ("EdDSA", "ed-1"),
+            Signing::Rs512 => ("RS512", "rsa-1"),
             Signing::None => ("none", "rsa-1"),
             Signing::Hs256 => ("HS256", "rsa-1"),
         };
@@ -532,15 +600,18 @@ impl Keys {
         let encoded = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let input = format!("{}.{}", encoded(&header), encoded(claims));
         let random = SystemRandom::new();
-        let rsa = |key: &RsaKeyPair| {
+        let rsa = |key: &RsaKeyPair, encoding: &'static dyn RsaEncoding| {
             let mut signature = vec![0; key.public_modulus_len()];
-            key.sign(&RSA_PKCS1_SHA256, &random, input.as_bytes(), &mut signature).expect("a signature");
+            key.sign(encoding, &random, input.as_bytes(), &mut signature).expect("a signature");
             signature
         };
         let ec = || self.ec.sign(&random, input.as_bytes()).expect("a signature").as_ref().to_vec();
         let signature = match signing {
-            Signing::Rs256 => rsa(&RSA),
-            Signing::Strangers => rsa(&STRANGERS),
+            Signing::Rs256 => rsa(&RSA, &RSA_PKCS1_SHA256),
+            Signing::Ps256 => rsa(&RSA, &RSA_PSS_SHA256),
+            Signing::Rs512 => rsa(&RSA, &RSA_PKCS1_SHA512),
+            Signing::Strangers => rsa(&STRANGERS, &RSA_PKCS1_SHA256),
+            Signing::EdDsa => self.ed.sign(input.as_bytes()).as_ref().to_vec(),
             Signing::Es256 => ec(),
             Signing::Tampered => ec().into_iter().rev().collect(),
             Signing::None => Vec::new(),
@@ -550,6 +621,18 @@ impl Keys {
             }
         };
         format!("{input}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+    }
+}
+
+impl Signing {
+    /// What `at_hash` is made of (OIDC Core section 3.1.3.6): the left half, by the hash of the algorithm.
+    fn half_of_hash(self, bytes: &[u8]) -> Vec<u8> {
+        let hash = match self {
+            Self::EdDsa | Self::Rs512 => digest::digest(&digest::SHA512, bytes),
+            _ => digest::digest(&digest::SHA256, bytes),
+        };
+        let half = hash.as_ref().len() / 2;
+        hash.as_ref()[..half].to_vec()
     }
 }
 

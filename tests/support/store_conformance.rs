@@ -23,6 +23,7 @@ macro_rules! on_each_case {
             of_many_burners_one_wins
             rows_are_found_by_their_tags
             what_is_over_or_removed_is_not_found_by_its_tag
+            what_is_made_while_somebody_looks_is_found_by_its_tag
             every_session_is_on_a_page
             pages_go_on_while_sessions_come_and_go
             a_row_is_over_at_its_end_at_the_latest
@@ -112,8 +113,10 @@ pub(crate) async fn a_removed_row_stays_away(store: Arc<dyn Store>) {
 }
 
 pub(crate) async fn a_flow_burns_once(store: Arc<dyn Store>) {
+    assert_eq!(store.is_burnt([1; 16]).await, Ok(false));
     assert_eq!(store.burn([1; 16], at(100)).await, Ok(true));
     assert_eq!(store.burn([1; 16], at(900)).await, Ok(false));
+    assert_eq!((store.is_burnt([1; 16]).await, store.is_burnt([2; 16]).await), (Ok(true), Ok(false)));
     assert_eq!(store.burn([2; 16], at(100)).await, Ok(true));
     assert_eq!(store.count().await, Ok(0), "a flow is no session");
     store.sweep(at(99)).await.expect("swept");
@@ -145,6 +148,22 @@ pub(crate) async fn what_is_over_or_removed_is_not_found_by_its_tag(store: Arc<d
     assert_eq!(by_tag(&store, 1).await, sorted(vec![key(1), key(3)]));
     store.sweep(at(10)).await.expect("swept");
     assert_eq!(by_tag(&store, 1).await, [key(3)]);
+}
+
+pub(crate) async fn what_is_made_while_somebody_looks_is_found_by_its_tag(store: Arc<dyn Store>) {
+    let made = async {
+        for n in 0..100 {
+            store.create(key(n), tagged(&[1], at(100))).await.expect("created");
+        }
+    };
+    let mut made = std::pin::pin!(made);
+    loop {
+        tokio::select! {
+            () = &mut made => break,
+            found = store.tagged(Tag::from_bytes([1; 16])) => drop(found.expect("answered")),
+        }
+    }
+    assert_eq!(store.tagged(Tag::from_bytes([1; 16])).await.map(|found| found.len()), Ok(100));
 }
 
 pub(crate) async fn every_session_is_on_a_page(store: Arc<dyn Store>) {

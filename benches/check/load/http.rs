@@ -1,20 +1,66 @@
 //! A keep-alive connection of HTTP/1.1: one request at a time.
 
-use std::io::{ErrorKind, Read, Write};
+use std::fs::File;
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Instant;
+
+use countersign::entropy::{SystemEntropy, random};
+
+use super::COOKIE;
 
 pub(super) struct Line {
     socket: TcpStream,
-    request: String,
+    request: Vec<u8>,
+    draw: Option<Draw>,
     intended: Instant,
     heard: Vec<u8>,
     filled: usize,
 }
 
+/// Puts another cookie's value into a request each time.
+pub(super) struct Draw {
+    cookies: File,
+    among: u64,
+    /// The first value.
+    first: String,
+    /// Where in the request it stands.
+    place: usize,
+    state: u64,
+}
+
 impl Line {
-    pub(super) fn over(socket: TcpStream, request: String) -> Self {
-        Self { socket, request, intended: Instant::now(), heard: vec![0; 32 * 1024], filled: 0 }
+    pub(super) fn over(socket: TcpStream, request: String, draw: Option<Draw>) -> Self {
+        let (request, heard) = (request.into_bytes(), vec![0; 32 * 1024]);
+        Self { socket, request, draw, intended: Instant::now(), heard, filled: 0 }
+    }
+}
+
+impl Draw {
+    pub(super) fn from(cookies: &Path, among: u64, request: &str) -> Self {
+        let cookies = File::open(cookies).expect("the cookies");
+        let mut first = String::new();
+        BufReader::new(&cookies).read_line(&mut first).expect("a cookie");
+        first.truncate(first.trim_end().len());
+        let place = request.find(COOKIE).expect("a place for the cookie");
+        let state = u64::from_ne_bytes(random::<8>(&SystemEntropy)) | 1;
+        Self { cookies, among, first, place, state }
+    }
+
+    pub(super) fn first(&self) -> &str {
+        &self.first
+    }
+
+    fn put_into(&mut self, request: &mut [u8]) {
+        // Marsaglia's xorshift64: fair enough, and next to nothing.
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        let length = self.first.len();
+        let place = (self.state % self.among) * (length as u64 + 1);
+        self.cookies.read_exact_at(&mut request[self.place..self.place + length], place).expect("a cookie");
     }
 }
 
@@ -24,7 +70,10 @@ impl super::Line for Line {
     }
 
     fn ask(&mut self, intended: Instant) {
-        let written = self.socket.write(self.request.as_bytes()).expect("the request is sent");
+        if let Some(draw) = &mut self.draw {
+            draw.put_into(&mut self.request);
+        }
+        let written = self.socket.write(&self.request).expect("the request is sent");
         assert_eq!(written, self.request.len(), "the socket's buffer is full");
         (self.intended, self.filled) = (intended, 0);
     }

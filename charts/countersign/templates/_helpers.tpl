@@ -208,7 +208,7 @@ imagePullSecrets:
 
 {{- define "countersign.gracePeriod" -}}
 {{- $shutdown := default dict .Values.config.shutdown -}}
-{{- $lameDuck := include "countersign.seconds" (default "5s" $shutdown.lame_duck | toString) | int -}}
+{{- $lameDuck := include "countersign.seconds" (default "10s" $shutdown.lame_duck | toString) | int -}}
 {{- $deadline := include "countersign.seconds" (default "25s" $shutdown.deadline | toString) | int -}}
 {{- add $lameDuck $deadline .Values.terminationMargin -}}
 {{- end -}}

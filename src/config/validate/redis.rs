@@ -1,5 +1,6 @@
 //! The servers of a shared store, and what several replicas need besides.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use url::Url;
@@ -62,6 +63,7 @@ pub(super) fn settings(
         },
     };
     out_of_place(redis, &at, report);
+    in_the_clear(redis, &urls, &at, report);
     Some(RedisSettings {
         mode,
         urls,
@@ -125,6 +127,26 @@ fn grace(text: &str, at: &Spot<'_>, report: &mut Report) -> Duration {
         report.refuse(at.problem(what, "Write 5m or less; `0s` is the default."));
     }
     span
+}
+
+/// Who listens on the way learns the password, and who is signed in when; rows are sealed in any case.
+fn in_the_clear(redis: &raw::Redis, urls: &[Url], at: &Spot<'_>, report: &mut Report) {
+    if urls.first().is_none_or(|url| url.scheme() == "rediss") {
+        return;
+    }
+    if redis.ca.is_some() {
+        let what = "the servers are asked without TLS, so that it vouches for nobody";
+        report.refuse(at.field("ca").key_problem(what, "Write `rediss://` in `urls`, or take it out."));
+    }
+    let is_here = |host: &str| {
+        let address = host.trim_matches(['[', ']']).parse();
+        address.map_or(host == "localhost", |address: IpAddr| address.is_loopback())
+    };
+    let is_far = |url: &Url| !url.host_str().is_some_and(is_here);
+    if redis.password.is_some() && urls.iter().any(is_far) {
+        let what = "the password goes to other machines without TLS";
+        report.warn(at.field("urls").problem(what, "Write `rediss://` where the network between is not yours alone."));
+    }
 }
 
 /// What only sentinels are told.

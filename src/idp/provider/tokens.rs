@@ -131,6 +131,7 @@ impl Provider {
         let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default().to_owned();
         let mut claims = Claims { id_token: claims, ..Claims::default() };
         if claims.want_userinfo(&self.settings.identity) {
+            claims.check_id_token(&subject, &self.settings.identity)?;
             claims.userinfo = self.userinfo(endpoints, &granted.access_token, &subject).await?;
         }
         self.judged(claims, granted, &subject).await

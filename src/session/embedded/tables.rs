@@ -3,9 +3,7 @@
 
 use std::ops::Bound;
 
-use redb::{
-    ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction,
-};
+use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata, Table, TableDefinition, WriteTransaction};
 
 use super::super::store::{Cursor, NewRow, Page, Replaced, Revision, StoreKey, StoredRow, Tag};
 use crate::clock::UnixTime;
@@ -131,19 +129,16 @@ impl<'t> Tables<'t> {
     }
 }
 
-/// The tables as they were at one moment.
-pub(super) struct Snapshot {
-    rows: ReadOnlyTable<&'static [u8; 32], (u64, u64, &'static [u8])>,
-    tagged: ReadOnlyTable<(&'static [u8; 16], &'static [u8; 32]), ()>,
-}
+/// The tables as they were at one moment. To open one is a search of its own, so that each question opens its own.
+pub(super) struct Snapshot(ReadTransaction);
 
 impl Snapshot {
-    pub(super) fn of(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
-        Ok(Self { rows: transaction.open_table(ROWS)?, tagged: transaction.open_table(TAGGED)? })
+    pub(super) const fn of(transaction: ReadTransaction) -> Self {
+        Self(transaction)
     }
 
     pub(super) fn load(&self, key: StoreKey, now: UnixTime) -> Result<Option<StoredRow>, redb::Error> {
-        let found = self.rows.get(key.as_bytes())?;
+        let found = self.0.open_table(ROWS)?.get(key.as_bytes())?;
         Ok(found.as_ref().map(redb::AccessGuard::value).and_then(|(revision, until, row)| {
             let until = UnixTime::from_secs(until);
             (until > now).then(|| StoredRow { row: row.to_vec(), revision: Revision(revision), until })
@@ -152,7 +147,7 @@ impl Snapshot {
 
     pub(super) fn tagged(&self, tag: Tag) -> Result<Vec<StoreKey>, redb::Error> {
         let mut keys = Vec::new();
-        for entry in self.tagged.range((tag.as_bytes(), &[0; 32])..=(tag.as_bytes(), &[0xff; 32]))? {
+        for entry in self.0.open_table(TAGGED)?.range((tag.as_bytes(), &[0; 32])..=(tag.as_bytes(), &[0xff; 32]))? {
             keys.push(StoreKey(*entry?.0.value().1));
         }
         Ok(keys)
@@ -162,15 +157,19 @@ impl Snapshot {
     pub(super) fn page(&self, after: Cursor, most: usize) -> Result<Page, redb::Error> {
         let mut keys = Vec::new();
         let from = if after == Cursor::START { Bound::Unbounded } else { Bound::Excluded(after.as_bytes()) };
-        for entry in self.rows.range::<&[u8; 32]>((from, Bound::Unbounded))?.take(most) {
+        for entry in self.0.open_table(ROWS)?.range::<&[u8; 32]>((from, Bound::Unbounded))?.take(most) {
             keys.push(StoreKey(*entry?.0.value()));
         }
         let next = keys.last().filter(|_| keys.len() == most).map(|last| Cursor(last.0));
         Ok(Page { keys, next })
     }
 
+    pub(super) fn is_burnt(&self, flow: [u8; 16]) -> Result<bool, redb::Error> {
+        Ok(self.0.open_table(FLOWS)?.get(&flow)?.is_some())
+    }
+
     pub(super) fn count(&self) -> Result<u64, redb::Error> {
-        Ok(self.rows.len()?)
+        Ok(self.0.open_table(ROWS)?.len()?)
     }
 }
 

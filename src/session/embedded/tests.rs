@@ -34,6 +34,34 @@ async fn what_was_answered_is_there_after_reopening() {
 }
 
 #[tokio::test]
+async fn nobody_waits_for_a_file_that_is_opened_aside() {
+    let (go_on, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let open = move || {
+        let _ = held.lock().expect("held").recv();
+        Ok(file::builder().create_with_backend(InMemoryBackend::new()).expect("a database"))
+    };
+    let (store, mut opening) = Embedded::aside(Shelf::unopened(Box::new(open))).expect("begun");
+    let refused = [store.load(KEY, at(0)).await.err(), store.create(KEY, row(b"ann".to_vec())).await.err()];
+    for error in refused {
+        assert!(error.expect("not open yet").to_string().contains("still being read and checked"));
+    }
+    go_on.send(()).expect("it waits");
+    assert_eq!(opening.done().await, Ok(()));
+    store.create(KEY, row(b"ann".to_vec())).await.expect("open");
+    assert_eq!(store.load(KEY, at(0)).await.expect("loaded").expect("there").row, b"ann");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_file_that_is_opened_aside_is_told() {
+    let missing = Path::new("/nowhere/sessions.redb");
+    let (store, mut opening) = Embedded::open_aside(missing).expect("begun");
+    let error = opening.done().await.expect_err("no directory").to_string();
+    assert!(error.contains("/nowhere/sessions.redb"), "{error}");
+    assert!(store.load(KEY, at(0)).await.is_err());
+}
+
+#[tokio::test]
 async fn the_file_is_its_owners_alone() {
     let directory = tempfile::tempdir().expect("a directory");
     let path = directory.path().join("sessions.redb");

@@ -18,15 +18,32 @@ const TOGETHER: usize = 256;
 /// The way to the writing thread, which ends with it.
 #[derive(Debug)]
 pub(super) struct Writer {
+    shelf: Arc<Shelf>,
     queue: Option<mpsc::Sender<Box<dyn Change>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    pub(super) fn start(shelf: Arc<Shelf>) -> io::Result<Self> {
+    /// If the shelf is not open yet, the thread opens it first, and tells `opened` what came of it.
+    pub(super) fn start(
+        shelf: Arc<Shelf>,
+        opened: Option<oneshot::Sender<Result<(), StoreError>>>,
+    ) -> io::Result<Self> {
         let (queue, changes) = mpsc::channel(QUEUE);
-        let thread = thread::Builder::new().name("session-writer".into()).spawn(move || run(&shelf, changes))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let work = Arc::clone(&shelf);
+        let thread = thread::Builder::new().name("session-writer".into()).spawn(move || {
+            if let Some(opened) = opened {
+                let result = work.open();
+                let failed = result.is_err();
+                // Whoever waits may have gone.
+                let _ = opened.send(result);
+                if failed {
+                    return;
+                }
+            }
+            run(&work, changes);
+        })?;
+        Ok(Self { shelf, queue: Some(queue), thread: Some(thread) })
     }
 
     /// Has the change made. Once it is queued, it is made even if nobody waits for the answer any more.
@@ -44,10 +61,13 @@ impl Writer {
 }
 
 impl Drop for Writer {
-    /// Waits for the thread, so that the file is closed and may be opened again.
+    /// Waits for the thread, so that the file is closed and may be opened again. Not for a first opening, which may take
+    /// long: nothing was written yet.
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.thread.take()
+            && self.shelf.must_be_open().is_ok()
+        {
             let _ = thread.join();
         }
     }

@@ -4,6 +4,10 @@ use std::time::Duration;
 
 /// To connect, the handshakes included.
 pub(super) const CONNECT: Duration = Duration::from_millis(500);
+/// For one of a cluster's servers: connecting to the others must not fail for it.
+pub(super) const NODE: Duration = Duration::from_millis(200);
+/// For a sentinel to be reached and to answer.
+pub(super) const SENTINEL: Duration = Duration::from_millis(250);
 /// For one answer.
 pub(super) const ANSWER: Duration = Duration::from_millis(500);
 /// For a question, connecting included.
@@ -18,3 +22,5 @@ pub(super) const HEARTBEAT: Duration = Duration::from_millis(100);
 pub(super) const SILENCE: Duration = Duration::from_millis(300);
 /// Between two looks whether another one has become primary.
 pub(super) const TOPOLOGY: Duration = Duration::from_secs(1);
+/// Without such a look for so long, who is listened to may not be the primary any more.
+pub(super) const BLINDNESS: Duration = Duration::from_secs(5);

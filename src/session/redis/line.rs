@@ -63,6 +63,14 @@ impl Line {
         timeout(deadline, asking).await.unwrap_or_else(|_| Err(unavailable("no answer in time")))
     }
 
+    /// What is asked from now on is asked of whoever is primary now: the one that was may still answer, and have missed
+    /// much.
+    pub(super) fn begin_anew(&self) {
+        let mut state = self.lock();
+        state.link = None;
+        state.number += 1;
+    }
+
     /// Whether that connection is no more, and another one may be had.
     fn has_lost(&self, number: u64) -> bool {
         let state = self.lock();
@@ -79,21 +87,20 @@ impl Line {
             return Ok(open);
         }
         let made = match timeout(deadlines::CONNECT, self.servers.connect()).await {
-            Ok(made) => made.map_err(|error| error.to_string()),
-            Err(_) => Err("nobody answers".to_owned()),
+            Ok(made) => made.map_err(|error| format!("{error} ({})", self.servers.named)),
+            Err(_) => Err(format!("nobody answers ({})", self.servers.named)),
         };
         let mut state = self.lock();
         match made {
             Ok(link) => {
                 state.number += 1;
                 state.unanswered = 0;
-                state.shut = None;
+                state.reopen();
                 state.link = Some(link.clone());
                 Ok((link, state.number))
             }
             Err(reason) => {
-                tracing::warn!(%reason, "the session store cannot be reached");
-                state.shut = Some((Instant::now() + PAUSE, reason.clone()));
+                state.shut_for(&reason);
                 Err(unavailable(reason))
             }
         }
@@ -126,11 +133,12 @@ impl Line {
             }
             Ok(Err(_)) | Err(_) => {}
         }
-        if is_current {
+        // In a cluster it may be one server of many that is silent.
+        if is_current && !matches!(state.link, Some(Link::Many(_))) {
             state.unanswered += 1;
             if state.unanswered >= PATIENCE {
                 state.link = None;
-                state.shut = Some((Instant::now() + PAUSE, "the servers do not answer".to_owned()));
+                state.shut_for("the servers do not answer");
             }
         }
         Err(unavailable("no answer in time"))
@@ -138,6 +146,24 @@ impl Line {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Shuts the line for a moment. That nobody can be reached is said once, not at each try.
+    fn shut_for(&mut self, reason: &str) {
+        if self.shut.is_none() {
+            tracing::error!(reason, "the session store cannot be reached");
+        } else {
+            tracing::debug!(reason, "the session store still cannot be reached");
+        }
+        self.shut = Some((Instant::now() + PAUSE, reason.to_owned()));
+    }
+
+    fn reopen(&mut self) {
+        if self.shut.take().is_some() {
+            tracing::info!("the session store can be reached again");
+        }
     }
 }
 

@@ -1,18 +1,17 @@
 //! What others change, as the servers tell it: one connection to each primary, which is asked ten times a second whether
 //! it is still there. As long as all of them are, nothing is missed.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, PushInfo, PushKind, RedisResult, Value, cmd};
+use redis::{PushInfo, PushKind, RedisResult, Value, cmd};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::super::store::Told;
-use super::servers::patience;
+use super::servers::{Listened, address, patience};
 use super::{ROWS, Redis, deadlines, key_of};
 
 /// How long to wait before it is tried anew.
@@ -20,40 +19,49 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens for ever.
 pub(super) async fn listen(store: &Redis, told: &dyn Told) {
-    let mut is_first = true;
+    let mut complaint = String::new();
     loop {
         let (sender, mut pushes) = mpsc::unbounded_channel();
         match Listeners::connect(store, &sender).await {
-            Ok(mut listeners) => {
+            Ok(listeners) => {
+                store.begin_anew();
                 // Whoever is primary now may have been none when a session ended.
-                let is_whole = is_first || store.write_endings_again().await.is_ok();
-                if is_whole {
-                    is_first = false;
+                if store.write_endings_again().await.is_ok() {
+                    complaint.clear();
                     told.tracked();
                     let why = listeners.run(store, &mut pushes, told).await;
                     told.lost();
+                    // What is read meanwhile is not kept, but is to be that of the primary all the same.
+                    store.begin_anew();
                     tracing::warn!(
                         why,
                         "the session store no longer tells what is changed; sessions are read from it until it does"
                     );
                 }
             }
-            Err(error) => tracing::debug!(%error, "the session store cannot be listened to"),
+            Err(error) => {
+                // Once, not at each try.
+                let error = error.to_string();
+                if complaint != error {
+                    tracing::warn!(
+                        error,
+                        "the session store cannot be listened to; each check asks it until it can (with an ACL, look for \
+                         `+client|tracking`)"
+                    );
+                    complaint = error;
+                }
+            }
         }
         sleep(PAUSE).await;
     }
 }
 
-struct Listeners {
-    connections: Vec<MultiplexedConnection>,
-    addresses: Vec<String>,
-}
+struct Listeners(Vec<Listened>);
 
 impl Listeners {
     async fn connect(store: &Redis, sender: &mpsc::UnboundedSender<PushInfo>) -> RedisResult<Self> {
         let primaries = timeout(deadlines::QUESTION, store.servers.primaries()).await.map_err(|_| late())??;
-        let addresses = addresses(&primaries);
-        let mut connections = Vec::new();
+        let mut listened = Vec::new();
         for client in primaries {
             let config = patience().set_response_timeout(Some(deadlines::SILENCE)).set_push_sender(sender.clone());
             let connecting = client.get_multiplexed_async_connection_with_config(&config);
@@ -61,37 +69,24 @@ impl Listeners {
             let mut tracking = cmd("CLIENT");
             tracking.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg(ROWS);
             let () = tracking.query_async(&mut connection).await?;
-            connections.push(connection);
+            listened.push(Listened { address: address(&client), connection });
         }
-        Ok(Self { connections, addresses })
+        Ok(Self(listened))
     }
 
     /// Tells what is changed, until something may be missed; why that is.
     async fn run(
-        &mut self,
+        &self,
         store: &Redis,
         pushes: &mut mpsc::UnboundedReceiver<PushInfo>,
         told: &dyn Told,
     ) -> &'static str {
-        let servers = Arc::clone(&store.servers);
-        let expected = self.addresses.clone();
         // Each by itself: one that is slow must not put off the question to the others.
-        let mut hearts: FuturesUnordered<_> = self.connections.iter().cloned().map(falls_silent).collect();
+        let mut hearts: FuturesUnordered<_> = self.0.iter().map(|it| falls_silent(it.connection.clone())).collect();
         let heartbeat = async {
             match hearts.next().await {
                 Some(()) => "a server does not answer",
                 None => "there is no server to listen to",
-            }
-        };
-        let topology = async {
-            loop {
-                sleep(deadlines::TOPOLOGY).await;
-                // Who cannot say who is primary says nothing against the one that is.
-                if let Ok(Ok(primaries)) = timeout(deadlines::QUESTION, servers.primaries()).await
-                    && addresses(&primaries) != expected
-                {
-                    return "another server has become primary";
-                }
             }
         };
         let telling = async {
@@ -107,7 +102,21 @@ impl Listeners {
         tokio::select! {
             why = telling => why,
             why = heartbeat => why,
-            why = topology => why,
+            why = self.leads_no_more(store) => why,
+        }
+    }
+
+    /// Until another server is primary, or nobody has said for long who is.
+    async fn leads_no_more(&self, store: &Redis) -> &'static str {
+        let mut seen = Instant::now();
+        loop {
+            sleep(deadlines::TOPOLOGY).await;
+            match timeout(deadlines::QUESTION, store.servers.still_lead(&self.0)).await {
+                Ok(Ok(true)) => seen = Instant::now(),
+                Ok(Ok(false)) => return "another server has become primary",
+                Ok(Err(_)) | Err(_) if seen.elapsed() < deadlines::BLINDNESS => {}
+                Ok(Err(_)) | Err(_) => return "nobody says who is primary",
+            }
         }
     }
 }
@@ -136,13 +145,6 @@ fn tell(data: &[Value], told: &dyn Told) -> bool {
         }
     }
     true
-}
-
-fn addresses(clients: &[Client]) -> Vec<String> {
-    let mut addresses: Vec<String> =
-        clients.iter().map(|client| client.get_connection_info().addr().to_string()).collect();
-    addresses.sort();
-    addresses
 }
 
 fn late() -> redis::RedisError {

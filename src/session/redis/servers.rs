@@ -1,37 +1,44 @@
 //! Where the sessions of many replicas are kept: one server, one whose primary sentinels know, or a cluster of them.
 
+use futures_util::future::try_join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline,
-    ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates, TlsMode, Value,
+    ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult, TlsCertificates, Value, cmd,
 };
-use tokio::sync::Mutex;
 
 use super::deadlines;
+use super::sentinels::Sentinels;
 use crate::config::{RedisMode, RedisSettings};
-use crate::secret::SecretText;
 
 /// The servers, not connected yet.
 pub(super) struct Servers {
+    /// Where they are, as they are configured.
+    pub(super) named: String,
     kind: Kind,
     reach: Reach,
 }
 
 enum Kind {
     Standalone(Client),
-    // It remembers which sentinel answered.
-    Sentinel(Mutex<SentinelClient>),
-    Cluster(ClusterClient),
+    Sentinel(Sentinels),
+    Cluster(Box<ClusterClient>),
 }
 
 /// What it takes to reach any of them.
-struct Reach {
+pub(super) struct Reach {
     user: RedisConnectionInfo,
     certificates: Option<TlsCertificates>,
     is_tls: bool,
+}
+
+/// A server that is listened to, and where it is.
+#[derive(Clone)]
+pub(super) struct Listened {
+    pub(super) address: String,
+    pub(super) connection: MultiplexedConnection,
 }
 
 /// A connection on which many talk at a time: to the primary, or to all primaries of a cluster.
@@ -52,56 +59,112 @@ impl Servers {
         let kind = match &settings.mode {
             RedisMode::Standalone => Kind::Standalone(reach.client(infos[0].clone())?),
             RedisMode::Sentinel { master, username, password } => {
-                let sentinels = infos.iter().map(|info| info.addr().clone());
-                let builder = SentinelClientBuilder::new(sentinels, master, SentinelServerType::Master)?;
-                let builder = reach.to_primary(builder, settings);
-                Kind::Sentinel(Mutex::new(reach.to_sentinels(builder, username.as_ref(), password.as_ref()).build()?))
+                let mut user = RedisConnectionInfo::default();
+                if let Some(username) = username {
+                    user = user.set_username(username);
+                }
+                if let Some(password) = password {
+                    user = user.set_password(password.expose());
+                }
+                let as_user = |info: ConnectionInfo| reach.client(info.set_redis_settings(user.clone()));
+                let clients = infos.into_iter().map(as_user).collect::<RedisResult<_>>()?;
+                Kind::Sentinel(Sentinels::new(clients, master.clone()))
             }
             RedisMode::Cluster => {
                 let mut builder = ClusterClient::builder(infos)
-                    .connection_timeout(deadlines::CONNECT)
+                    .connection_timeout(deadlines::NODE)
                     .response_timeout(deadlines::ANSWER)
                     .use_protocol(ProtocolVersion::RESP3);
                 if let Some(certificates) = &reach.certificates {
                     builder = builder.certs(certificates.clone());
                 }
-                Kind::Cluster(builder.build()?)
+                Kind::Cluster(Box::new(builder.build()?))
             }
         };
-        Ok(Self { kind, reach })
+        let named: Vec<&str> = settings.urls.iter().map(|url| url.as_str().trim_end_matches('/')).collect();
+        Ok(Self { named: named.join(", "), kind, reach })
     }
 
+    /// A connection to who is primary now.
     pub(super) async fn connect(&self) -> RedisResult<Link> {
         let client = match &self.kind {
             Kind::Standalone(client) => client.clone(),
-            Kind::Sentinel(sentinels) => sentinels.lock().await.async_get_client().await?,
+            Kind::Sentinel(sentinels) => sentinels.primary(&self.reach).await?,
             Kind::Cluster(client) => return Ok(Link::Many(client.get_async_connection().await?)),
         };
-        Ok(Link::One(client.get_multiplexed_async_connection_with_config(&patience()).await?))
+        let mut connection = client.get_multiplexed_async_connection_with_config(&patience()).await?;
+        if !leads(&mut connection).await? {
+            return Err((ErrorKind::InvalidClientConfig, "the server is a replica, not a primary").into());
+        }
+        Ok(Link::One(connection))
     }
 
     /// Those that are written to at this moment: each of them tells what is changed on it.
     pub(super) async fn primaries(&self) -> RedisResult<Vec<Client>> {
         let client = match &self.kind {
             Kind::Standalone(client) => return Ok(vec![client.clone()]),
-            Kind::Sentinel(sentinels) => return Ok(vec![sentinels.lock().await.async_get_client().await?]),
+            Kind::Sentinel(sentinels) => return Ok(vec![sentinels.primary(&self.reach).await?]),
             Kind::Cluster(client) => client,
         };
-        let mut link = client.get_async_connection().await?;
-        // Each is a range of slots, its primary and then its replicas; a server is its address, its port, and more.
-        let slots: Vec<Vec<Value>> = redis::cmd("CLUSTER").arg("SLOTS").query_async(&mut link).await?;
-        let primary = |entry: Vec<Value>| match entry.into_iter().nth(2) {
-            Some(Value::Array(mut server)) => {
-                server.truncate(2);
-                Ok(redis::from_redis_value::<(String, u16)>(Value::Array(server))?)
-            }
-            _ => Err(RedisError::from((ErrorKind::Parse, "CLUSTER SLOTS names no primary"))),
-        };
-        let mut primaries = slots.into_iter().map(primary).collect::<RedisResult<Vec<_>>>()?;
-        primaries.sort();
-        primaries.dedup();
+        let primaries = cluster_primaries(&mut client.get_async_connection().await?).await?;
         primaries.into_iter().map(|(host, port)| self.reach.client(self.reach.at(host, port)?)).collect()
     }
+
+    /// Whether these are the primaries still: each says so of itself, and nobody who would know names others. A server that
+    /// was cut off from the rest may answer for long, and not know that it leads no more.
+    ///
+    /// # Errors
+    /// If somebody who would have to be asked does not answer.
+    pub(super) async fn still_lead(&self, listened: &[Listened]) -> RedisResult<bool> {
+        let of_themselves = listened.iter().map(|it| async { leads(&mut it.connection.clone()).await });
+        if try_join_all(of_themselves).await?.contains(&false) {
+            return Ok(false);
+        }
+        match &self.kind {
+            Kind::Standalone(_) => Ok(true),
+            Kind::Sentinel(sentinels) => {
+                let named = address(&sentinels.primary(&self.reach).await?);
+                Ok(listened.iter().all(|it| it.address == named))
+            }
+            Kind::Cluster(_) => {
+                let each = listened.iter().map(|it| async { cluster_primaries(&mut it.connection.clone()).await });
+                let is_listened = |(host, port): &(String, u16)| {
+                    let named = format!("{host}:{port}");
+                    listened.iter().any(|it| it.address == named)
+                };
+                let views = try_join_all(each).await?;
+                Ok(views.iter().all(|view| view.len() == listened.len() && view.iter().all(is_listened)))
+            }
+        }
+    }
+}
+
+/// Where a client leads.
+pub(super) fn address(client: &Client) -> String {
+    client.get_connection_info().addr().to_string()
+}
+
+/// Whether a server takes itself for a primary.
+async fn leads(connection: &mut MultiplexedConnection) -> RedisResult<bool> {
+    let role: Vec<Value> = cmd("ROLE").query_async(connection).await?;
+    Ok(matches!(role.first(), Some(Value::BulkString(role)) if role == b"master"))
+}
+
+/// The primaries of a cluster, as one of its servers knows them.
+async fn cluster_primaries(link: &mut impl ConnectionLike) -> RedisResult<Vec<(String, u16)>> {
+    // Each is a range of slots, its primary and then its replicas; a server is its address, its port, and more.
+    let slots: Vec<Vec<Value>> = cmd("CLUSTER").arg("SLOTS").query_async(link).await?;
+    let primary = |entry: Vec<Value>| match entry.into_iter().nth(2) {
+        Some(Value::Array(mut server)) => {
+            server.truncate(2);
+            Ok(redis::from_redis_value::<(String, u16)>(Value::Array(server))?)
+        }
+        _ => Err(RedisError::from((ErrorKind::Parse, "CLUSTER SLOTS names no primary"))),
+    };
+    let mut primaries = slots.into_iter().map(primary).collect::<RedisResult<Vec<_>>>()?;
+    primaries.sort();
+    primaries.dedup();
+    Ok(primaries)
 }
 
 /// How long a connection is tried, and an answer waited for.
@@ -127,55 +190,20 @@ impl Reach {
         Self { user, certificates, is_tls }
     }
 
-    fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
+    pub(super) fn client(&self, info: ConnectionInfo) -> RedisResult<Client> {
         match &self.certificates {
             Some(certificates) if self.is_tls => Client::build_with_tls(info, certificates.clone()),
             _ => Client::open(info),
         }
     }
 
-    fn at(&self, host: String, port: u16) -> RedisResult<ConnectionInfo> {
+    pub(super) fn at(&self, host: String, port: u16) -> RedisResult<ConnectionInfo> {
         let address = if self.is_tls {
             ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
         } else {
             ConnectionAddr::Tcp(host, port)
         };
         Ok(address.into_connection_info()?.set_redis_settings(self.user.clone()))
-    }
-
-    fn to_primary(&self, builder: SentinelClientBuilder, settings: &RedisSettings) -> SentinelClientBuilder {
-        let mut builder = builder.set_client_to_redis_protocol(ProtocolVersion::RESP3);
-        if let Some(username) = &settings.username {
-            builder = builder.set_client_to_redis_username(username);
-        }
-        if let Some(password) = &settings.password {
-            builder = builder.set_client_to_redis_password(password.expose());
-        }
-        if self.is_tls {
-            builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
-        }
-        match &self.certificates {
-            Some(certificates) if self.is_tls => builder.set_client_to_redis_certificates(certificates.clone()),
-            _ => builder,
-        }
-    }
-
-    fn to_sentinels(
-        &self,
-        mut builder: SentinelClientBuilder,
-        username: Option<&String>,
-        password: Option<&SecretText>,
-    ) -> SentinelClientBuilder {
-        if let Some(username) = username {
-            builder = builder.set_client_to_sentinel_username(username);
-        }
-        if let Some(password) = password {
-            builder = builder.set_client_to_sentinel_password(password.expose());
-        }
-        match &self.certificates {
-            Some(certificates) if self.is_tls => builder.set_client_to_sentinel_certificates(certificates.clone()),
-            _ => builder,
-        }
     }
 }
 

@@ -19,15 +19,32 @@ pub struct Filed {
     pub idle_until: UnixTime,
 }
 
+/// Sessions that were looked for, to be ended.
+#[derive(Clone, Debug, Default)]
+pub struct Found {
+    /// Those that can be read.
+    pub filed: Vec<Filed>,
+    /// Those that cannot be read here: written by a later version, or under a key that is not known here yet.
+    pub unreadable: Vec<StoreKey>,
+}
+
 /// How many rows are asked for at a time.
 const AT_A_TIME: usize = 32;
 
 impl Sessions {
-    /// The sessions of somebody that are not over, in no order.
+    /// The sessions of somebody that are not over and can be read, in no order.
     ///
     /// # Errors
     /// If the store does not answer.
     pub async fn of(&self, whose: Of<'_>) -> Result<Vec<Filed>, StoreError> {
+        self.all_of(whose).await.map(|found| found.filed)
+    }
+
+    /// The sessions of somebody that are not over, in no order: to end them it is enough to know where they are.
+    ///
+    /// # Errors
+    /// If the store does not answer.
+    pub async fn all_of(&self, whose: Of<'_>) -> Result<Found, StoreError> {
         let mut keys = self.keys_of(whose).await?;
         keys.sort_unstable_by_key(|key| *key.as_bytes());
         keys.dedup();
@@ -38,29 +55,45 @@ impl Sessions {
     ///
     /// # Errors
     /// If the store does not answer.
-    pub async fn page(&self, after: Cursor) -> Result<(Vec<Filed>, Option<Cursor>), StoreError> {
+    pub async fn page(&self, after: Cursor) -> Result<(Found, Option<Cursor>), StoreError> {
         let Page { keys, next } = self.store.page(after).await?;
         Ok((self.filed(keys).await?, next))
     }
 
-    async fn filed(&self, keys: Vec<StoreKey>) -> Result<Vec<Filed>, StoreError> {
-        let found = stream::iter(keys).map(|key| self.look_at(key)).buffer_unordered(AT_A_TIME);
-        let found: Vec<Option<Filed>> = found.try_collect().await?;
-        Ok(found.into_iter().flatten().collect())
+    async fn filed(&self, keys: Vec<StoreKey>) -> Result<Found, StoreError> {
+        let looking = stream::iter(keys).map(|key| self.look_at(key)).buffer_unordered(AT_A_TIME);
+        let seen: Vec<Look> = looking.try_collect().await?;
+        let mut found = Found::default();
+        for look in seen {
+            match look {
+                Look::Filed(filed) => found.filed.push(*filed),
+                Look::Unreadable(key) => found.unreadable.push(key),
+                Look::Over => {}
+            }
+        }
+        Ok(found)
     }
 
     /// The session, if it is not over. That it was looked at is no use of it.
-    async fn look_at(&self, key: StoreKey) -> Result<Option<Filed>, StoreError> {
+    async fn look_at(&self, key: StoreKey) -> Result<Look, StoreError> {
         let now = self.clock.now();
-        let Some(found) = self.store.load(key, now).await? else { return Ok(None) };
-        match row::open(&found.row, &self.keys, key) {
+        let Some(found) = self.store.load(key, now).await? else { return Ok(Look::Over) };
+        Ok(match row::open(&found.row, &self.keys, key) {
             // Also one whose end was asked for and not confirmed: whoever tries again must find it.
-            Ok(session) if session.ends_at > now => Ok(Some(Filed { key, session, idle_until: found.until })),
-            Ok(_) => Ok(None),
-            Err(error) => {
-                tracing::warn!(%error, ?key, "a session's row cannot be opened; it is passed over");
-                Ok(None)
+            Ok(session) if session.ends_at > now => {
+                Look::Filed(Box::new(Filed { key, session, idle_until: found.until }))
             }
-        }
+            Ok(_) => Look::Over,
+            Err(error) => {
+                tracing::warn!(%error, ?key, "a session's row cannot be opened here");
+                Look::Unreadable(key)
+            }
+        })
     }
+}
+
+enum Look {
+    Filed(Box<Filed>),
+    Unreadable(StoreKey),
+    Over,
 }

@@ -10,7 +10,7 @@ use crate::entropy::SystemEntropy;
 use crate::identity::{Email, GroupName, Groups, ProviderId, Subject, UserId};
 use crate::secret::{SecretBytes, SecretText};
 use crate::session::faulty::Faulty;
-use crate::session::{Embedded, StoredRow};
+use crate::session::{Cursor, Embedded, StoredRow};
 
 const START: u64 = 1_800_000_000;
 const MINUTE: Duration = Duration::from_mins(1);
@@ -155,6 +155,19 @@ async fn sessions_are_found_by_whose_they_are() {
     }
     house.sessions.end(ann.key).await.expect("ended");
     assert_eq!(house.sessions.keys_of(Of::User(user)).await, Ok(vec![]));
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_found_to_be_ended() {
+    let house = House::new();
+    let (ann, _) = (house.sign_in("ann").await, house.sign_in("bob").await);
+    let user = UserId::parse("ann").expect("a user");
+    let later = house.store.replace(ann.key, b"of a later version".to_vec(), Revision::FIRST).await;
+    assert_eq!(later, Ok(Replaced::Done(Revision(2))));
+    let found = house.sessions.all_of(Of::User(&user)).await.expect("answered");
+    assert_eq!((found.filed.len(), found.unreadable), (0, vec![ann.key]));
+    let (all, _) = house.sessions.page(Cursor::START).await.expect("answered");
+    assert_eq!((all.filed.len(), all.unreadable), (1, vec![ann.key]));
 }
 
 #[tokio::test]
@@ -316,11 +329,16 @@ async fn an_end_that_the_store_refuses_is_an_error_and_the_session_stays_away() 
     assert!(house.cached(&cookie).is_none());
     house.store.set_broken(false);
     assert!(house.sessions.find(&cookie).await.expect("answered").is_none());
+    // Whoever tries again finds it, and it is there: nothing has been confirmed.
+    let user = UserId::parse("ann").expect("a user");
+    assert_eq!(house.sessions.of(Of::User(&user)).await.map(|filed| filed.len()), Ok(1));
     house.clock.advance(MINUTE);
     house.sessions.sweep().await;
-    assert!(house.sessions.find(&cookie).await.expect("answered").is_some(), "the store never agreed");
-    assert_eq!(house.sessions.end(cookie.key).await, Ok(true));
-    assert!(house.sessions.find(&cookie).await.expect("answered").is_none());
+    assert!(house.sessions.find(&cookie).await.expect("answered").is_none(), "never again here");
+    assert!(house.restarted(&[1]).find(&cookie).await.expect("answered").is_some(), "but elsewhere");
+    house.sessions.end_again().await;
+    assert!(!house.sessions.is_ending(cookie.key));
+    assert!(house.restarted(&[1]).find(&cookie).await.expect("answered").is_none());
 }
 
 #[tokio::test]
@@ -388,7 +406,7 @@ async fn by_grace_sessions_in_memory_go_on_without_the_store_for_a_while() {
     assert!(house.sessions.find(&bob).await.expect("known here").is_none());
     house.clock.advance(MINUTE * 4);
     house.sessions.sweep().await;
-    assert!(house.sessions.find(&bob).await.is_err(), "also when it is long ago");
+    assert!(house.sessions.find(&bob).await.expect("known here").is_none(), "also when it is long ago");
     // A second loss does not begin another grace.
     house.sessions.lost();
     house.clock.advance(Duration::from_secs(59));

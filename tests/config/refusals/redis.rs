@@ -94,6 +94,24 @@ fn an_address_is_one_and_gives_nothing_away() {
 }
 
 #[test]
+fn what_goes_in_the_clear_is_said() {
+    let of_no_use = mistake(&shared("{urls: [redis://redis:6379], ca: /nowhere}"));
+    assert!(of_no_use.iter().any(|line| line.contains("without TLS, so that it vouches for nobody")), "{of_no_use:?}");
+    let warned = |redis: &str| Home::new().warnings(&shared(redis), &[("REDIS_PASSWORD", "s3cret")]);
+    let far = warned("{urls: [redis://redis:6379], password: {env: REDIS_PASSWORD}}");
+    assert!(far.contains("the password goes to other machines without TLS"), "{far}");
+    for fine in [
+        "{urls: [rediss://redis:6379], password: {env: REDIS_PASSWORD}}",
+        "{urls: ['redis://127.0.0.1:6379'], password: {env: REDIS_PASSWORD}}",
+        "{urls: ['redis://[::1]:6379'], password: {env: REDIS_PASSWORD}}",
+        "{urls: [redis://localhost:6379], password: {env: REDIS_PASSWORD}}",
+        "{urls: [redis://redis:6379]}",
+    ] {
+        assert!(!warned(fine).contains("without TLS"), "{fine}");
+    }
+}
+
+#[test]
 fn what_belongs_together_is_said_together() {
     assert_eq!(
         mistake(&shared("{mode: sentinel, urls: [redis://one:26379]}"))[1..],
