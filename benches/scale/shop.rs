@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use countersign::clock::{Clock, SystemClock};
-use countersign::config::SessionSettings;
 use countersign::entropy::SystemEntropy;
 use countersign::identity::ProviderId;
 use countersign::keyring::init_directory;
@@ -22,6 +21,7 @@ use tempfile::TempDir;
 use crate::ahead::Ahead;
 use crate::gateway::Gateway;
 use crate::lying_idp::{LyingIdp, registration};
+use crate::processes::session_settings;
 use crate::servers::{Kind, Servers};
 use crate::visitor;
 
@@ -81,13 +81,7 @@ impl Shop {
         let store = self.store();
         let key = parse_session_key(&self.session_key).expect("a key");
         let keys = Arc::new(SessionKeys::new(vec![key]).expect("keys"));
-        let settings = SessionSettings {
-            max_age: Duration::from_hours(24),
-            idle: Duration::from_hours(8),
-            renew_every: Duration::from_mins(15),
-            keys: Vec::new(),
-            redis: None,
-        };
+        let settings = session_settings();
         let sessions = &Sessions::new(store, keys, clock, Arc::new(SystemEntropy), &settings);
         let mut file = BufWriter::new(File::create(cookies).expect("a file"));
         let made = stream::iter(0..count).map(|number| async move {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use countersign::clock::{Clock, SystemClock, TestClock, UnixTime};
-use countersign::config::SessionSettings;
 use countersign::entropy::SystemEntropy;
 use countersign::identity::{Groups, Identity, ProviderId, ProviderTokens, Subject, UserId};
 use countersign::seal::SessionKeys;
@@ -12,6 +11,7 @@ use countersign::secret::{SecretBytes, SecretText, parse_session_key};
 use countersign::session::{NewSession, Redis, Replaced, Sessions, Store};
 use redis::cmd;
 
+use crate::processes::session_settings;
 use crate::servers::{Kind, Servers};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,13 +84,7 @@ fn replica(servers: &Servers, newest_first: &[u8]) -> (Sessions, Arc<SessionKeys
 
 fn over(servers: &Servers, keys: Arc<SessionKeys>, clock: Arc<dyn Clock>) -> Sessions {
     let store: Arc<dyn Store> = Arc::new(Redis::new(&servers.settings(), Arc::clone(&clock)).expect("a store"));
-    let settings = SessionSettings {
-        max_age: Duration::from_hours(24),
-        idle: Duration::from_hours(8),
-        renew_every: Duration::from_mins(15),
-        keys: Vec::new(),
-        redis: None,
-    };
+    let settings = session_settings();
     Sessions::new(store, keys, clock, Arc::new(SystemEntropy), &settings)
 }
 

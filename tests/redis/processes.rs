@@ -309,13 +309,7 @@ impl Shelf {
     /// What is in this store.
     pub(crate) fn over(store: Arc<dyn Store>) -> Self {
         let keys = Arc::new(SessionKeys::new(vec![parse_session_key(SESSION_KEY).expect("a key")]).expect("keys"));
-        let settings = SessionSettings {
-            max_age: Duration::from_hours(24),
-            idle: Duration::from_hours(8),
-            renew_every: Duration::from_mins(15),
-            keys: Vec::new(),
-            redis: None,
-        };
+        let settings = session_settings();
         let sessions = Sessions::new(
             Arc::clone(&store),
             Arc::clone(&keys),
@@ -362,6 +356,17 @@ impl Shelf {
         let (cookie, live) = self.read(cookie).await.expect("there");
         model.renew_at = SystemClock.now();
         self.sessions.renew(&cookie, &live, model).await.expect("written");
+    }
+}
+
+/// How sessions live that a test makes past the gateways.
+pub(crate) fn session_settings() -> SessionSettings {
+    SessionSettings {
+        max_age: Duration::from_hours(24),
+        idle: Duration::from_hours(8),
+        renew_every: Duration::from_mins(15),
+        keys: Vec::new(),
+        redis: None,
     }
 }
 
