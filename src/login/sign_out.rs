@@ -60,16 +60,11 @@ impl Login {
             vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)];
         let here = |cookies| SignedOut::Here(Onward { location: self.path("signed_out"), cookies });
         self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
-        let signed_in = self.signed_in(headers).await.inspect_err(|_| {
-            // Who it was cannot be said now. That it is to end can be, and is done when the store is back.
-            if let Some(cookie) = self.proven(headers) {
-                self.sessions.begin_to_end(&[cookie.key]);
-            }
-        });
-        let Some(browser) = signed_in? else {
-            if let Some(cookie) = self.proven(headers) {
-                self.end_again(&cookie).await?;
-            }
+        let browser = match self.proven(headers) {
+            Some(cookie) => self.find_to_end(cookie).await?,
+            None => None,
+        };
+        let Some(browser) = browser else {
             cookies.truncate(1);
             return Ok(here(cookies));
         };
@@ -89,21 +84,22 @@ impl Login {
     /// If the store does not answer: the session may still be there.
     pub async fn end(&self, value: &str) -> Result<Option<Vec<Cookie<'static>>>, StoreError> {
         let Ok(cookie) = self.sessions.prove(value) else { return Ok(None) };
-        let found = self.sessions.find(&cookie).await;
-        let Some(live) = found.inspect_err(|_| self.sessions.begin_to_end(&[cookie.key]))? else {
-            self.end_again(&cookie).await?;
-            return Ok(None);
-        };
-        self.close(&SignedInBrowser { cookie, live }).await?;
+        let Some(browser) = self.find_to_end(cookie).await? else { return Ok(None) };
+        self.close(&browser).await?;
         Ok(Some(vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)]))
     }
 
-    /// Whoever signed out before and was told that it could not be confirmed, is to be told that it is only once it is.
-    async fn end_again(&self, cookie: &SessionCookie) -> Result<(), StoreError> {
-        if self.sessions.is_ending(cookie.key) {
-            self.sessions.end(cookie.key).await?;
-        }
-        Ok(())
+    /// Whose session is to end. Nothing if it has ended, which is only said once the store has confirmed it. Where the store
+    /// cannot say whose it is, it ends when the store is back.
+    async fn find_to_end(&self, cookie: SessionCookie) -> Result<Option<SignedInBrowser>, StoreError> {
+        let found = self.sessions.find(&cookie).await;
+        let Some(live) = found.inspect_err(|_| self.sessions.begin_to_end(&[cookie.key]))? else {
+            if self.sessions.is_ending(cookie.key) {
+                self.sessions.end(cookie.key).await?;
+            }
+            return Ok(None);
+        };
+        Ok(Some(SignedInBrowser { cookie, live }))
     }
 
     /// Ends the session here, and revokes its tokens at the provider; these are given for what is left to be done there.
