@@ -14,7 +14,7 @@ quick: ## the tests that need nothing but Rust
 tools: ## get the real parts that the rig runs: Dex, Envoy, Keycloak, Chromium and others
 	@tests/tools/install
 
-test: ## everything: tools, lint, quick, rig; a table at the end says what took how long
+test: ## everything: tools, audit, lint, quick, rig; a table at the end says what took how long
 	@tests/tools/run-all
 
 rig: tools ## only the tests with real parts

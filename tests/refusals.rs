@@ -1,10 +1,12 @@
-//! Holds `tests/refusals.md` and the tests together: whatever the page names is there, and every row of the table of lies is
-//! on the page.
+//! Holds the pages that name tests and the tests together: whatever `tests/refusals.md` and `docs/threat-model.md` name is
+//! there, and every row of the table of lies is on the former.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+/// The pages, and how many lines each has at the least.
+const PAGES: [(&str, usize); 2] = [("tests/refusals.md", 60), ("docs/threat-model.md", 40)];
 /// The one file whose names are rows, not functions.
 const TABLE: &str = "tests/liars/table.rs";
 /// How far above a test's name its attribute may stand.
@@ -15,18 +17,13 @@ type Named = (String, String);
 
 #[test]
 fn whatever_holds_a_refusal_is_there() {
-    let page = read("tests/refusals.md");
-    let lines: Vec<(&str, Vec<Named>)> = rows(&page).collect();
-    assert!(lines.len() > 60, "only {} lines were found", lines.len());
-    let complaints: Vec<String> = lines
-        .iter()
-        .flat_map(|(what, named)| {
-            let nobody = named.is_empty().then(|| format!("nothing holds: {what}"));
-            let missing = named.iter().filter(|(file, name)| !is_there(file, name));
-            nobody.into_iter().chain(missing.map(move |(file, name)| format!("{file} has no `{name}`, for: {what}")))
-        })
-        .collect();
-    assert!(complaints.is_empty(), "\n{}", complaints.join("\n"));
+    for (path, least) in PAGES {
+        let page = read(path);
+        let lines: Vec<(&str, Vec<Named>)> = rows(&page).collect();
+        assert!(lines.len() > least, "only {} lines were found in {path}", lines.len());
+        let complaints: Vec<String> = lines.iter().flat_map(|(what, named)| complaints(what, named)).collect();
+        assert!(complaints.is_empty(), "{path}\n{}", complaints.join("\n"));
+    }
 }
 
 #[test]
@@ -45,18 +42,35 @@ fn what_is_not_there_is_found_missing() {
     assert!(!is_there("tests/refusals.rs", "read"), "it is no test");
     assert!(!is_there("tests/nowhere.rs", "what_is_not_there_is_found_missing"));
     assert!(is_there(TABLE, "happy-path") && !is_there(TABLE, "happy"));
-    let line = "| a thing | `tests/a.rs::b` `src/c.rs::d` |";
-    let read: Vec<_> = rows(line).collect();
+    let page = "| of tests | nothing |\n|---|---|\n| a | b |\n\n| what | held by |\n|---|---|\n| a thing | `tests/a.rs::b` `src/c.rs::d` |";
+    let read: Vec<_> = rows(page).collect();
     assert_eq!(read, [("a thing", vec![("tests/a.rs".into(), "b".into()), ("src/c.rs".into(), "d".into())])]);
 }
 
-/// What each line of the page's tables is about, and the tests that it names.
+/// What each line of the page's tables is about, and the tests that it names: of tables whose last column says "held by".
 fn rows(page: &str) -> impl Iterator<Item = (&str, Vec<Named>)> {
-    let cells = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.rsplit_once(" | "));
-    cells.filter(|(_, held)| *held != "held by").map(|(what, held)| {
-        let named = held.split('`').filter_map(|word| word.split_once("::"));
-        (what, named.map(|(file, name)| (file.to_owned(), name.to_owned())).collect())
+    let mut names_tests = false;
+    page.lines().filter_map(move |line| {
+        let Some(cells) = line.strip_prefix("| ").and_then(|line| line.strip_suffix(" |")) else {
+            names_tests &= line.starts_with('|');
+            return None;
+        };
+        let (what, last) = cells.rsplit_once(" | ")?;
+        if last == "held by" {
+            names_tests = true;
+            return None;
+        }
+        let named = last.split('`').filter_map(|word| word.split_once("::"));
+        names_tests.then(|| (what, named.map(|(file, name)| (file.to_owned(), name.to_owned())).collect()))
     })
+}
+
+fn complaints(what: &str, named: &[Named]) -> Vec<String> {
+    if named.is_empty() {
+        return vec![format!("nothing holds: {what}")];
+    }
+    let missing = named.iter().filter(|(file, name)| !is_there(file, name));
+    missing.map(|(file, name)| format!("{file} has no `{name}`, for: {what}")).collect()
 }
 
 fn is_there(file: &str, name: &str) -> bool {
