@@ -50,6 +50,7 @@ mod outages;
 mod per_route;
 mod provider_logout;
 mod renewal;
+mod replayed;
 mod sign_in;
 mod sign_out;
 mod websocket;
