@@ -25,6 +25,8 @@ const NAMES: [&str; 10] = [
     "=__Host-countersign",
     "==__Host-countersign",
 ];
+/// Where one cookie is enough.
+const ROOT: [&str; 1] = ["/"];
 /// Who has the longest path comes first in what a browser sends.
 const PATHS: [&str; 4] = ["/", "/home", "/oauth2", "/oauth2/callback"];
 
@@ -32,7 +34,7 @@ const PATHS: [&str; 4] = ["/", "/home", "/oauth2", "/oauth2/callback"];
 async fn nobody_becomes_whoever_a_sibling_host_has_signed_in() {
     let (house, evil) = (over_tls().await, Hostile::start().await);
     let bobs = the_one(&house.signed_in("bob").await).await.1;
-    let toss = tosses(&evil, "/toss", "", &bobs);
+    let toss = tosses(&evil, "", &bobs, &ROOT);
 
     let ann = Browser::open().await;
     ann.go(&toss).await;
@@ -42,9 +44,11 @@ async fn nobody_becomes_whoever_a_sibling_host_has_signed_in() {
     ann.sign_in_at_dex("ann").await;
     is_ann(&ann, &house).await;
 
-    // Beside her own.
-    ann.go(&toss).await;
-    is_ann(&ann, &house).await;
+    // Beside her own, and before it.
+    for paths in [&ROOT[..], &PATHS] {
+        ann.go(&tosses(&evil, "", &bobs, paths)).await;
+        is_ann(&ann, &house).await;
+    }
 }
 
 #[tokio::test]
@@ -64,11 +68,13 @@ async fn nobody_finishes_a_login_that_a_sibling_host_began() {
     let callback = bob.address().await;
 
     let ann = Browser::open().await;
-    ann.go(&tosses(&evil, "/toss", &name[OURS.len()..], &flow)).await;
-    ann.go(callback.as_str()).await;
-    ann.reads("This sign-in is over").await;
-    ann.go(&house.at("/oauth2/userinfo")).await;
-    ann.reads("sign_in_required").await;
+    for paths in [&ROOT[..], &PATHS] {
+        ann.go(&tosses(&evil, &name[OURS.len()..], &flow, paths)).await;
+        ann.go(callback.as_str()).await;
+        ann.reads("This sign-in is over").await;
+        ann.go(&house.at("/oauth2/userinfo")).await;
+        ann.reads("sign_in_required").await;
+    }
     // The page leads out of it.
     ann.go(callback.as_str()).await;
     ann.click(".actions a").await;
@@ -89,7 +95,7 @@ async fn nobody_finishes_a_login_that_a_sibling_host_began() {
 async fn a_jar_that_a_sibling_host_fills_costs_a_sign_in_and_makes_nobody_somebody_else() {
     let (house, evil) = (over_tls().await, Hostile::start().await);
     let bobs = the_one(&house.signed_in("bob").await).await.1;
-    let toss = tosses(&evil, "/toss", "", &bobs);
+    let toss = tosses(&evil, "", &bobs, &ROOT);
     evil.says("/empty", &[], "");
     let fill = "for (let at = 0; at < arguments[0]; at++)
                   document.cookie = `junk${at}=${'x'.repeat(arguments[1])}; Domain=example.test; Path=/; Secure`;
@@ -126,7 +132,7 @@ async fn two_sessions_that_cannot_be_told_apart_are_refused_with_a_way_out() {
     let bobs = bob.strip_prefix("countersign=").expect("his session alone");
 
     let ann = house.signed_in("ann").await;
-    ann.go(&tosses(&evil, "/toss", "", bobs)).await;
+    ann.go(&tosses(&evil, "", bobs, &PATHS)).await;
     for path in ["/home", "/oauth2/sessions", "/oauth2/start"] {
         ann.go(&house.at(path)).await;
         if path == "/oauth2/start" {
@@ -150,16 +156,16 @@ async fn over_tls() -> House {
 }
 
 /// A page of the sibling's that sets a cookie called as ours and `end`, in every way that there is. Its address.
-fn tosses(evil: &Hostile, path: &str, end: &str, value: &str) -> String {
-    let each = NAMES.iter().flat_map(|name| PATHS.map(|path| (name, path)));
+fn tosses(evil: &Hostile, end: &str, value: &str, paths: &[&str]) -> String {
+    let each = NAMES.iter().flat_map(|name| paths.iter().map(move |path| (name, path)));
     let cookies: Vec<String> = each
         .flat_map(|(name, path)| {
             ["; Secure", ""].map(|secure| format!("{name}{end}={value}; Domain=example.test; Path={path}{secure}"))
         })
         .collect();
     let script = format!("<script>for (const cookie of {}) document.cookie = cookie</script>", json!(cookies));
-    evil.says(path, &cookies, &script);
-    evil.at(SIBLING, path)
+    evil.says("/toss", &cookies, &script);
+    evil.at(SIBLING, "/toss")
 }
 
 /// The cookies of ours that would go to the current page.
