@@ -10,7 +10,7 @@ mod tokens;
 use std::convert::identity;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderName, Method};
 use thiserror::Error;
 
 use crate::bearer::{BearerError, Sources};
@@ -66,6 +66,8 @@ pub struct Allow {
     pub pass: Arc<Pass>,
     /// The `Cookie` header.
     pub cookie: Upstream,
+    /// Headers that were sent, and which some servers take for ours: the workload must not read them either.
+    pub lookalikes: Vec<HeaderName>,
     /// Why it passes.
     pub reason: AllowReason,
 }
@@ -372,7 +374,8 @@ impl Check {
             OwnPath::Browser => self.secret_cookies.for_ourselves(question.headers),
             OwnPath::Keys => self.secret_cookies.upstream(question.headers),
         };
-        Verdict::Allow(Allow { pass: self.passes.nobody(false), cookie, reason: AllowReason::OwnPath })
+        let lookalikes = self.owned.lookalikes(question.headers);
+        Verdict::Allow(Allow { pass: self.passes.nobody(false), cookie, lookalikes, reason: AllowReason::OwnPath })
     }
 
     fn without_identity(&self, question: &Question<'_>, rule: &Rule, reason: AllowReason) -> Verdict {
@@ -390,7 +393,8 @@ impl Check {
         if sources.is_some_and(|sources| self.sessions_are_shown(sources, question)) {
             return Verdict::Refuse(Refusal::SessionForWorkload);
         }
-        Verdict::Allow(Allow { pass, cookie: self.secret_cookies.upstream(question.headers), reason })
+        let cookie = self.secret_cookies.upstream(question.headers);
+        Verdict::Allow(Allow { pass, cookie, lookalikes: self.owned.lookalikes(question.headers), reason })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use thiserror::Error;
 
 use crate::config::{IdentityField, Settings};
@@ -36,6 +36,8 @@ pub(super) struct OwnedHeaders {
     names: BTreeSet<String>,
     /// The same with underscores in the place of dashes: WSGI servers fold the two into one variable.
     underscored: Vec<String>,
+    /// The same with an underscore in the place of every sign.
+    folded: BTreeSet<String>,
 }
 
 impl OwnedHeaders {
@@ -51,7 +53,8 @@ impl OwnedHeaders {
             .collect();
         let underscored =
             names.iter().flat_map(|name| underscored(name)).filter(|other| !names.contains(other)).collect();
-        Self { identity: settings.headers.clone(), token: settings.token.header.clone(), names, underscored }
+        let folded = names.iter().map(|name| folded(name)).filter(|name| name.contains('_')).collect();
+        Self { identity: settings.headers.clone(), token: settings.token.header.clone(), names, underscored, folded }
     }
 
     /// The identity headers for `identity`; those it has nothing for are left out.
@@ -82,6 +85,14 @@ impl OwnedHeaders {
         unset.filter_map(|name| HeaderName::try_from(&**name).ok()).collect()
     }
 
+    /// Which of the headers that were `sent` some servers fold into one of ours, by other signs than underscores:
+    /// `kubeflow.userid`. There are too many such names to have them removed unseen.
+    pub(super) fn lookalikes(&self, sent: &HeaderMap) -> Vec<HeaderName> {
+        let is_usual = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let unusual = sent.keys().filter(|name| !name.as_str().bytes().all(is_usual));
+        unusual.filter(|name| self.folded.contains(&folded(name.as_str()))).cloned().collect()
+    }
+
     /// What `x-envoy-auth-headers-to-remove` names: all that is ours and `unset`, and every underscored spelling
     /// whether or not the request was seen to have it.
     pub(super) fn removal(&self, unset: &[HeaderName], cookie: bool) -> HeaderValue {
@@ -90,6 +101,11 @@ impl OwnedHeaders {
         let all: Vec<&str> = unset.iter().map(HeaderName::as_str).chain(underscored).chain(cookie).collect();
         HeaderValue::try_from(all.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
+}
+
+/// `name` as some servers hand it on to CGI scripts.
+fn folded(name: &str) -> String {
+    name.chars().map(|sign| if sign.is_ascii_alphanumeric() { sign.to_ascii_lowercase() } else { '_' }).collect()
 }
 
 /// Every spelling of `name` with at least one dash turned into an underscore.
@@ -114,5 +130,23 @@ mod tests {
         assert_eq!(underscored("authorization"), Vec::<String>::new());
         assert_eq!(underscored("kubeflow-userid"), ["kubeflow_userid"]);
         assert_eq!(underscored("x-auth-user"), ["x-auth_user", "x_auth-user", "x_auth_user"]);
+    }
+
+    #[test]
+    fn whatever_sign_is_in_the_place_of_a_dash_is_seen() {
+        let names: BTreeSet<String> = ["authorization", "kubeflow-userid", "x-auth-user"].map(str::to_owned).into();
+        let folded = names.iter().map(|name| folded(name)).filter(|name| name.contains('_')).collect();
+        let token = AUTHORIZATION;
+        let owned = OwnedHeaders { identity: Vec::new(), token, names, underscored: Vec::new(), folded };
+        // RFC 9110 section 5.6.2.
+        for sign in "!#$%&'*+.^`|~".chars() {
+            let (one, mixed) = (format!("kubeflow{sign}userid"), format!("x-auth{sign}user"));
+            let names = [&*one, &mixed, "kubeflow-userid", "x_auth_user", "kubeflow.user.id", "kubeflowuserid", "x.y"];
+            let sent: HeaderMap =
+                names.iter().map(|name| (name.parse().expect("a name"), HeaderValue::from_static("x"))).collect();
+            let mut found = owned.lookalikes(&sent);
+            found.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+            assert_eq!(found, [&*one, &*mixed]);
+        }
     }
 }

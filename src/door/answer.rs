@@ -1,6 +1,7 @@
 //! The answers of the check's doors: whoever asks, a verdict is counted, logged and said in the same words. How an
 //! allow is written differs from door to door, so that is left to them.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -48,7 +49,7 @@ pub struct Settled<'a> {
     /// The `cookie` header, if another one than was sent.
     pub cookie: Option<HeaderValue>,
     /// The names of those that are taken away, comma-separated; `cookie` too, if nothing of it is left.
-    pub remove: &'a HeaderValue,
+    pub remove: Cow<'a, HeaderValue>,
 }
 
 impl Answers {
@@ -220,7 +221,7 @@ impl<'a> Settled<'a> {
                 (rest, nothing_left)
             }
         };
-        Self { set: allow.pass.set(), cookie, remove: allow.pass.remove(nothing_left) }
+        Self { set: allow.pass.set(), cookie, remove: with(allow.pass.remove(nothing_left), &allow.lookalikes) }
     }
 }
 
@@ -228,6 +229,16 @@ impl std::fmt::Debug for Answers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answers").finish_non_exhaustive()
     }
+}
+
+/// Names are tokens, so that a list of them can stand in a header.
+fn with<'a>(remove: &'a HeaderValue, lookalikes: &[HeaderName]) -> Cow<'a, HeaderValue> {
+    if lookalikes.is_empty() {
+        return Cow::Borrowed(remove);
+    }
+    let names = lookalikes.iter().map(|name| name.as_str().as_bytes());
+    let all: Vec<&[u8]> = std::iter::once(remove.as_bytes()).chain(names).collect();
+    HeaderValue::from_bytes(&all.join(&b","[..])).map_or(Cow::Borrowed(remove), Cow::Owned)
 }
 
 /// Envoy makes a blank 403 of any 5xx that its HTTP check is answered with.

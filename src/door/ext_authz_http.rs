@@ -90,6 +90,6 @@ fn allowed(allow: &Allow) -> Response {
     if let Some(cookie) = settled.cookie {
         headers.insert(COOKIE, cookie);
     }
-    headers.insert(REMOVE, settled.remove.clone());
+    headers.insert(REMOVE, settled.remove.into_owned());
     response
 }

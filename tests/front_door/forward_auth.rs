@@ -299,6 +299,8 @@ async fn nothing_forged_passes_traefik_as_the_example_sets_it_up() {
             ("Kubeflow_userid", "evil"),
             ("Kubeflow-Groups", "evil"),
             ("Kubeflow_groups", "evil"),
+            ("Kubeflow.userid", "evil"),
+            ("Kubeflow~groups", "evil"),
             ("Txn-Token", "evil"),
             ("Txn_token", "evil"),
         ];

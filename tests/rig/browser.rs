@@ -15,6 +15,7 @@ use url::Url;
 use crate::backend::Received;
 use crate::dex::PASSWORD;
 use crate::part::{PATIENCE, Part, accepts, empty_folder, eventually, free_port, on_path};
+use crate::tls;
 
 /// A browser with a profile of its own.
 pub(crate) struct Browser {
@@ -174,11 +175,45 @@ impl Browser {
         cookies.iter().map(|it| it.name().to_owned()).collect()
     }
 
+    /// Forgets the cookies that would go to the current page.
+    pub(crate) async fn forget_cookies(&self) {
+        self.client.delete_all_cookies().await.expect("no cookies");
+    }
+
+    /// The arrow that points to the left.
+    pub(crate) async fn back(&self) {
+        self.client.back().await.expect("a page before this one");
+    }
+
+    /// Puts a frame into this page in the place of all else, and says what is to be read in it; nothing, if the page there
+    /// may not be framed.
+    pub(crate) async fn framed(&self, url: &str) -> Option<String> {
+        self.script(
+            "const frame = document.createElement('iframe');
+             frame.onload = () => done(null);
+             frame.src = arguments[0];
+             document.body.replaceChildren(frame);",
+            vec![json!(url)],
+        )
+        .await;
+        self.client.enter_frame(0).await.expect("a frame");
+        let address = self.client.execute("return location.href", vec![]).await.expect("an address");
+        let text = self.text().await;
+        self.client.enter_parent_frame().await.expect("the page");
+        // What Chromium has in the place of such a page.
+        (address != "chrome-error://chromewebdata/").then_some(text)
+    }
+
     /// Opens a tab and turns to it.
     pub(crate) async fn new_tab(&self) -> WindowHandle {
         let tab = self.client.new_window(true).await.expect("a tab").handle;
         self.turn_to(&tab).await;
         tab
+    }
+
+    /// The tab before us.
+    pub(crate) async fn tab(&self) -> WindowHandle {
+        self.client.window().await.expect("a tab")
     }
 
     /// Turns to a tab.
@@ -236,7 +271,8 @@ fn capabilities(profile: &str) -> Capabilities {
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync",
             // The rig is all there is; a style sheet that asks for a font elsewhere is answered at once.
-            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+            "--host-resolver-rules=MAP *.test 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
+            format!("--ignore-certificate-errors-spki-list={}", tls::fingerprint()),
             "--no-proxy-server", "--window-size=1000,640", format!("--user-data-dir={profile}"),
         ],
     });

@@ -51,6 +51,11 @@ pub(crate) struct Envoy {
 impl Envoy {
     /// Starts one. Countersign is to be up: the listener waits for the keys.
     pub(crate) async fn start(ports: &Ports, variant: Variant) -> Self {
+        Self::start_altered(ports, variant, |_| ()).await
+    }
+
+    /// The same; `alter` may change what it is told.
+    pub(crate) async fn start_altered(ports: &Ports, variant: Variant, alter: impl FnOnce(&mut Value)) -> Self {
         let folder = empty_folder();
         let mut settings = example_on(ports, if variant.grpc { GRPC_EXAMPLE } else { EXAMPLE });
         if variant.checks_over_http2 {
@@ -85,6 +90,7 @@ impl Envoy {
             filters.retain(|filter| filter["name"] != EXT_AUTHZ);
             assert_eq!(filters.len(), before - 1, "the example has one {EXT_AUTHZ}");
         }
+        alter(&mut settings);
         Self::run(folder, &settings, ports.envoy).await
     }
 
@@ -148,6 +154,12 @@ impl Envoy {
     /// Ends it. Its port is free then.
     pub(crate) fn stop(&mut self) {
         self.part = None;
+    }
+
+    /// How many lines of the access log begin so.
+    pub(crate) fn logged(&self, line: &str) -> usize {
+        let log = self.part.as_ref().expect("it runs").log();
+        log.lines().filter(|found| found.starts_with(line)).count()
     }
 
     /// Waits until the access log has a line that begins so.

@@ -11,7 +11,7 @@ use crate::part::free_port;
 use crate::wire::{self, Answer};
 
 /// Every value says "evil", so that one look finds what came through.
-const FORGED: [(&str, &str); 22] = [
+const FORGED: [(&str, &str); 29] = [
     ("kubeflow-userid", "evil@example.com"),
     ("KUBEFLOW-USERID", "evil@example.com"),
     ("Kubeflow_Userid", "evil@example.com"),
@@ -34,6 +34,14 @@ const FORGED: [(&str, &str); 22] = [
     ("X-Original-URL", "/evil"),
     ("X-Rewrite-URL", "/evil"),
     ("Forwarded", "for=evil"),
+    // Some servers have an underscore in the place of every sign.
+    ("kubeflow.userid", "evil@example.com"),
+    ("Kubeflow~Groups", "evil"),
+    ("txn.token", "evil"),
+    ("X_Original_URL", "/evil"),
+    ("X-Original_URL", "/evil"),
+    ("X_Forwarded_Host", "evil.example"),
+    ("X_Rewrite-URL", "/evil"),
 ];
 
 const PAGE: (&str, &str) = ("Accept", "text/html");

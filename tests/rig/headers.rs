@@ -6,7 +6,7 @@ use crate::envoy::Variant;
 use crate::house::{House, KEEPS_AUTHORIZATION};
 
 /// Every value says "evil", so that one look finds what came through.
-pub(crate) const FORGED: [(&str, &str); 22] = [
+pub(crate) const FORGED: [(&str, &str); 31] = [
     ("kubeflow-userid", "evil@example.com"),
     ("KUBEFLOW-USERID", "evil@example.com"),
     ("Kubeflow_Userid", "evil@example.com"),
@@ -29,6 +29,16 @@ pub(crate) const FORGED: [(&str, &str); 22] = [
     ("x-envoy-auth-headers-to-remove", "kubeflow-userid, kubeflow-groups, authorization"),
     ("x-envoy-original-path", "/evil"),
     ("Forwarded", "for=evil"),
+    // Some servers have an underscore in the place of every sign.
+    ("kubeflow.userid", "evil@example.com"),
+    ("Kubeflow~Userid", "evil@example.com"),
+    ("kubeflow!groups", "evil"),
+    ("txn.token", "evil"),
+    ("X_Forwarded_For", "6.6.6.6"),
+    ("x.forwarded.host", "evil.example"),
+    ("X_Forwarded-User", "evil"),
+    ("X_Original_URL", "/evil"),
+    ("x|rewrite|url", "/evil"),
 ];
 
 #[tokio::test]

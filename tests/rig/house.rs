@@ -1,7 +1,7 @@
 //! A whole house: provider, Countersign, Envoy and workload, each test its own, so that none disturbs another.
 //! All of it starts in about a second.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::backend::Backend;
 use crate::browser::Browser;
@@ -10,6 +10,7 @@ use crate::dex::Dex;
 use crate::envoy::{Envoy, Ports, Variant};
 use crate::oidc_provider::OidcProvider;
 use crate::part::free_port;
+use crate::tls::transport_socket;
 use crate::wire::{self, Answer};
 
 /// The house with Dex.
@@ -19,6 +20,7 @@ pub(crate) struct House {
     pub(crate) countersign: Countersign,
     pub(crate) envoy: Envoy,
     backend: Backend,
+    origin: String,
 }
 
 /// The house with oidc-provider, which has what Dex lacks.
@@ -39,10 +41,20 @@ impl House {
 
     /// With another Envoy.
     pub(crate) async fn build_with(variant: Variant) -> Self {
+        Self::build_at("http://localhost", variant, |_| ()).await
+    }
+
+    /// For browsers that come to another host, by TLS where it says `https`; `alter` may change Countersign's config.
+    pub(crate) async fn build_at(host: &str, variant: Variant, alter: impl FnOnce(&mut Value)) -> Self {
         let front = free_port();
-        let dex = Dex::start(&format!("{}/oauth2/callback", origin(front))).await;
-        let (countersign, envoy, backend) = gateway(front, &dex.issuer(), variant, USUAL_RENEWAL).await;
-        Self { front, dex, countersign, envoy, backend }
+        let origin = format!("{host}:{front}");
+        let dex = Dex::start(&format!("{origin}/oauth2/callback")).await;
+        let usual = |settings: &mut Value| {
+            settings["session"] = json!({"renew_every": USUAL_RENEWAL});
+            alter(settings);
+        };
+        let (countersign, envoy, backend) = gateway(&origin, front, &dex.issuer(), variant, usual).await;
+        Self { front, dex, countersign, envoy, backend, origin }
     }
 
     /// Puts another Envoy in the place of the one that is there.
@@ -54,7 +66,7 @@ impl House {
 
     /// The address of a path, as browsers see it.
     pub(crate) fn at(&self, path: &str) -> String {
-        format!("{}{path}", origin(self.front))
+        format!("{}{path}", self.origin)
     }
 
     /// A browser in which somebody has signed in, standing at `/home`.
@@ -81,7 +93,9 @@ impl OtherHouse {
             &format!("{}{AFTER_LOGOUT}", origin(front)),
         )
         .await;
-        let (countersign, envoy, backend) = gateway(front, &provider.issuer(), Variant::default(), renew_every).await;
+        let often = |settings: &mut Value| settings["session"] = json!({"renew_every": renew_every});
+        let (countersign, envoy, backend) =
+            gateway(&origin(front), front, &provider.issuer(), Variant::default(), often).await;
         Self { front, provider, _countersign: countersign, _envoy: envoy, _backend: backend }
     }
 
@@ -106,16 +120,29 @@ fn origin(port: u16) -> String {
     format!("http://localhost:{port}")
 }
 
-async fn gateway(front: u16, issuer: &str, variant: Variant, renew_every: &str) -> (Countersign, Envoy, Backend) {
+async fn gateway(
+    origin: &str,
+    front: u16,
+    issuer: &str,
+    variant: Variant,
+    alter: impl FnOnce(&mut Value),
+) -> (Countersign, Envoy, Backend) {
     let backend = Backend::start().await;
-    let countersign = Countersign::start(&origin(front), issuer, |settings| {
-        settings["session"] = json!({"renew_every": renew_every});
+    let countersign = Countersign::start(origin, issuer, |settings| {
         let rules = settings["rules"].as_array_mut().expect("the example has rules");
         rules.push(json!({"path": KEEPS_AUTHORIZATION, "token": "none", "authorization": "keep"}));
+        alter(settings);
     })
     .await;
     let ports = Ports { envoy: front, countersign: countersign.port(), backend: backend.port() };
-    let envoy = Envoy::start(&ports, variant).await;
+    let at_origin = |settings: &mut Value| {
+        let text = settings.to_string().replace(&self::origin(front), origin);
+        *settings = serde_json::from_str(&text).expect("JSON");
+        if origin.starts_with("https:") {
+            settings["static_resources"]["listeners"][0]["filter_chains"][0]["transport_socket"] = transport_socket();
+        }
+    };
+    let envoy = Envoy::start_altered(&ports, variant, at_origin).await;
     (countersign, envoy, backend)
 }
 

@@ -15,6 +15,7 @@ use crate::istio::nothing_forged_passes;
 use crate::manifests::{Manifests, extension_providers};
 use crate::mesh::{Mesh, Plan, objects};
 use crate::part::free_port;
+use crate::proxy::Proxy;
 use crate::sidecar::Workload;
 use crate::token_review::Cluster;
 
@@ -27,29 +28,8 @@ const PIPELINES: &str = "pipelines.kubeflow.org";
 async fn kubeflow_signs_in_by_countersign_where_oauth2_proxy_was() {
     let kubeflow = Manifests::of("tests/rig/kubeflow");
     assert!(!kubeflow.has("VirtualService", "oauth2-proxy"), "two routes for /oauth2/: which one wins is chance");
-    let backend = Backend::start().await;
-    let lab = Workload::new("lab", "ann", "127.0.0.5");
-    let dex: Value = yaml(text(&kubeflow.object("ConfigMap", "dex")["data"]["config.yaml"]));
-    let cluster = Cluster::start(Arc::new(SystemClock)).await;
-    let KubernetesApi { address, ca, token_file } = cluster.api();
-    let mesh = Mesh::build(Plan {
-        front: free_port(),
-        gateway: "istio-ingressgateway",
-        manifests: vec![kubeflow.text(), objects(&lab.objects(backend.port()))],
-        providers: mesh_string(&kubeflow)["extensionProviders"].clone(),
-        config: kubeflow.countersign(),
-        // What the kubelet would have said, and mounted.
-        variables: vec![
-            ("COUNTERSIGN_BEARER__0__API_URL", address.to_string()),
-            ("COUNTERSIGN_BEARER__0__CA_FILE", ca.display().to_string()),
-            ("COUNTERSIGN_BEARER__0__TOKEN_FILE", token_file.display().to_string()),
-        ],
-        countersign: ("countersign.countersign", 9000),
-        dex: Dex::of_kubeflow(&dex).await,
-        backend,
-    })
-    .await;
-    let lab_sidecar = lab.start(&mesh.istiod).await;
+    let Site { mesh, sidecars, cluster } =
+        Site::build(&kubeflow, &[Workload::new("lab", "ann", "127.0.0.5")], &[]).await;
 
     // As Kubeflow's own test scripts ask.
     let anonymous = mesh.get("/", &[("Accept", "*/*")]).await;
@@ -80,13 +60,53 @@ async fn kubeflow_signs_in_by_countersign_where_oauth2_proxy_was() {
     let theirs = bob.cookie_header().await;
     for (cookie, status) in [(&cookie, 200), (&theirs, 403)] {
         let answer = mesh.get("/notebook/ann/lab/tree", &[("Cookie", cookie)]).await;
-        assert_eq!(answer.status, status, "{answer:?}\n{}", lab_sidecar.log());
+        assert_eq!(answer.status, status, "{answer:?}\n{}", sidecars[0].log());
     }
     // Where the dashboard's menu leads.
     bob.go(&mesh.at(logout_url(&kubeflow))).await;
     bob.click("form button").await;
     bob.reads("signed out").await;
     assert_eq!(mesh.get("/", &[("Cookie", &theirs), ("Accept", "*/*")]).await.status, 403);
+}
+
+/// Kubeflow's mesh with everything that the component brings, and these workloads behind sidecars of their own.
+pub(crate) struct Site {
+    pub(crate) mesh: Mesh,
+    pub(crate) sidecars: Vec<Proxy>,
+    cluster: Cluster,
+}
+
+impl Site {
+    /// Builds it of these manifests, with more beside them.
+    pub(crate) async fn build(kubeflow: &Manifests, workloads: &[Workload], more: &[String]) -> Self {
+        let backend = Backend::start().await;
+        let dex: Value = yaml(text(&kubeflow.object("ConfigMap", "dex")["data"]["config.yaml"]));
+        let cluster = Cluster::start(Arc::new(SystemClock)).await;
+        let KubernetesApi { address, ca, token_file } = cluster.api();
+        let own: Vec<Value> = workloads.iter().flat_map(|workload| workload.objects(backend.port())).collect();
+        let mesh = Mesh::build(Plan {
+            front: free_port(),
+            gateway: "istio-ingressgateway",
+            manifests: [&[kubeflow.text(), objects(&own)], more].concat(),
+            providers: mesh_string(kubeflow)["extensionProviders"].clone(),
+            config: kubeflow.countersign(),
+            // What the kubelet would have said, and mounted.
+            variables: vec![
+                ("COUNTERSIGN_BEARER__0__API_URL", address.to_string()),
+                ("COUNTERSIGN_BEARER__0__CA_FILE", ca.display().to_string()),
+                ("COUNTERSIGN_BEARER__0__TOKEN_FILE", token_file.display().to_string()),
+            ],
+            countersign: ("countersign.countersign", 9000),
+            dex: Dex::of_kubeflow(&dex).await,
+            backend,
+        })
+        .await;
+        let mut sidecars = Vec::new();
+        for workload in workloads {
+            sidecars.push(workload.start(&mesh.istiod).await);
+        }
+        Self { mesh, sidecars, cluster }
+    }
 }
 
 async fn service_accounts_come_by_their_tokens(mesh: &Mesh, cluster: &Cluster) {
@@ -177,7 +197,7 @@ fn logout_url(kubeflow: &Manifests) -> &str {
 }
 
 /// What a token says, which Istio has verified.
-fn claims(authorization: &str) -> Value {
+pub(crate) fn claims(authorization: &str) -> Value {
     let payload = authorization.split('.').nth(1).and_then(|payload| BASE64_URL_SAFE_NO_PAD.decode(payload).ok());
     serde_json::from_slice(&payload.expect("a JWT")).expect("claims")
 }

@@ -223,6 +223,13 @@ imagePullSecrets:
 {{- $names = append $names . -}}
 {{- end -}}
 {{- end -}}
+{{- /* And what some servers take for one of ours (`kubeflow.userid`): by the first word of its name, or the last. */ -}}
+{{- $headers := default (dict "kubeflow-userid" "user" "kubeflow-groups" "groups") .Values.config.headers -}}
+{{- range $name := append (keys $headers | sortAlpha) "txn-token" | concat (list (dig "token" "header" "authorization" .Values.config)) -}}
+{{- $words := lower $name | splitList "-" -}}
+{{- if and (gt (len $words) 1) (ne (first $words) "x") }}{{ $names = append $names (printf "%s*" (first $words)) }}{{ end -}}
+{{- if and (gt (len $words) 1) (eq (first $words) "x") }}{{ $names = append $names (printf "*%s" (last $words)) }}{{ end -}}
+{{- end -}}
 {{- $names | uniq | toJson -}}
 {{- end -}}
 {{- define "countersign.headersUpstream" -}}
@@ -291,7 +298,7 @@ imagePullSecrets:
     statusOnError: "503"
     {{- if $http }}
     pathPrefix: {{ dig "paths" "check" "/check" .Values.config }}
-    includeRequestHeadersInCheck: [{{ include "countersign.headersToCheck" . | fromJsonArray | join ", " }}]
+    includeRequestHeadersInCheck: {{ include "countersign.headersToCheck" . }}
     headersToUpstreamOnAllow: [{{ include "countersign.headersUpstream" . | fromJsonArray | join ", " }}]
     headersToDownstreamOnDeny: [{{ include "countersign.headersDownstream" . | fromJsonArray | join ", " }}]
     {{- end }}
