@@ -18,6 +18,9 @@ mod trouble;
 mod userinfo;
 
 #[cfg(test)]
+#[path = "../tests/support/canaries.rs"]
+mod canaries;
+#[cfg(test)]
 #[path = "../tests/support/lying_idp.rs"]
 pub(crate) mod lying_idp;
 

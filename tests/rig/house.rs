@@ -110,6 +110,7 @@ async fn gateway(front: u16, issuer: &str, variant: Variant, renew_every: &str) 
     let backend = Backend::start().await;
     let countersign = Countersign::start(&origin(front), issuer, |settings| {
         settings["session"] = json!({"renew_every": renew_every});
+        settings["log"] = json!({"level": "trace"});
         let rules = settings["rules"].as_array_mut().expect("the example has rules");
         rules.push(json!({"path": KEEPS_AUTHORIZATION, "token": "none", "authorization": "keep"}));
     })
