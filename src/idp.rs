@@ -18,6 +18,9 @@ mod trouble;
 mod userinfo;
 
 #[cfg(test)]
+#[path = "../tests/support/canaries.rs"]
+mod canaries;
+#[cfg(test)]
 #[path = "../tests/support/lying_idp.rs"]
 pub(crate) mod lying_idp;
 
@@ -40,7 +43,7 @@ use crate::config::IdentitySettings;
 use crate::identity::{Identity, ProviderId, ProviderTokens};
 
 /// What a browser takes to the provider (OIDC Core section 3.1.2.1).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct AuthorizationRequest<'a> {
     /// Binds the answer to this browser's flow.
     pub state: &'a str,

@@ -9,6 +9,7 @@ mod sign_out;
 mod start;
 mod whence;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,12 +65,20 @@ pub struct Login {
 }
 
 /// Where a browser goes next, and which cookies it gets.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Onward {
     /// The URL; relative only where the provider's authorization URL is configured so.
     pub location: String,
     /// To be set, in this order.
     pub cookies: Vec<Cookie<'static>>,
+}
+
+impl fmt::Debug for Onward {
+    /// Without the query and the cookies: they are the browser's and the provider's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = self.location.split(['?', '#']).next().unwrap_or_default();
+        f.debug_struct("Onward").field("location", &place).field("cookies", &self.cookies.len()).finish()
+    }
 }
 
 /// What a signed-in browser is found by.

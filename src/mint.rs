@@ -155,7 +155,8 @@ impl Mint {
             return Err(MintError::TooLarge { bytes: token.len(), groups: identity.groups.iter().count() });
         }
         let text = if self.settings.header == AUTHORIZATION { format!("Bearer {token}") } else { token };
-        let header_value = HeaderValue::try_from(text).map_err(|_| JoseError::NotJson)?;
+        let mut header_value = HeaderValue::try_from(text).map_err(|_| JoseError::NotJson)?;
+        header_value.set_sensitive(true);
         self.metrics.token_minted();
         Ok(RcToken { header_value, fresh_until: now.plus(expires_at.since(now) / 2), expires_at })
     }

@@ -9,6 +9,8 @@
 #![expect(clippy::disallowed_methods, reason = "it builds servers as `app` does, and finds tools by the environment")]
 
 mod ahead;
+#[path = "../../tests/support/canaries.rs"]
+mod canaries;
 mod checks;
 mod figures;
 mod gateway;

@@ -97,7 +97,8 @@ impl Node {
 /// quote the file.
 fn syntax_error(error: &serde_saphyr::Error) -> String {
     if let serde_saphyr::Error::DuplicateMappingKey { key: Some(key), .. } = error.without_snippet() {
-        return format!("the key `{key}` is there twice");
+        let key = if could_be_a_key(key) { format!("the key `{key}`") } else { "a key".to_owned() };
+        return format!("{key} is there twice");
     }
     let text = error.without_snippet().to_string();
     let line = text.lines().next().unwrap_or_default();
@@ -180,9 +181,37 @@ impl<'t> Spot<'t> {
     }
 }
 
-/// The dotted key of `name` below `key`.
+/// The dotted key of `name` below `key`. Where a secret is expected a name that is none of ours may be the secret itself
+/// (`client_secret: {hunter2}`), and is left out.
 pub(super) fn join(key: &str, name: &str) -> String {
-    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+    if key.is_empty() {
+        name.to_owned()
+    } else if is_of_a_secret(key) && !matches!(name, "file" | "env" | "dir") {
+        key.to_owned()
+    } else {
+        format!("{key}.{name}")
+    }
+}
+
+/// Whether `key` is a place for a secret, or below one.
+fn is_of_a_secret(key: &str) -> bool {
+    let names = key.split('.').map(|part| part.split('[').next().unwrap_or(part));
+    let mut above = "";
+    for name in names {
+        if matches!(
+            (above, name),
+            (_, "client_secret" | "password" | "sentinel_password") | ("admin", "token") | ("session", "keys")
+        ) {
+            return true;
+        }
+        above = name;
+    }
+    false
+}
+
+/// Whether it could be a key of ours, or of a map that people fill: secrets have digits in them, or capitals.
+fn could_be_a_key(name: &str) -> bool {
+    name.len() <= 40 && name.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '-'))
 }
 
 /// What the parser gives, before places are known.

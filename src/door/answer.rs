@@ -42,7 +42,7 @@ pub enum Answer {
 }
 
 /// What becomes of an admitted request's headers.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settled<'a> {
     /// These take the place of whatever was sent under their names.
     pub set: &'a [(HeaderName, HeaderValue)],

@@ -1,8 +1,12 @@
 //! The token and revocation endpoints: codes and refresh tokens go out, tokens come back (RFC 6749 sections 4.1.3, 5
 //! and 6, RFC 7009). What the tokens say is judged elsewhere.
 
+use std::cmp::Reverse;
+use std::fmt;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use openidconnect::core::{
@@ -17,6 +21,8 @@ use openidconnect::{
     StandardErrorResponse, StandardTokenResponse, TokenResponse, TokenUrl,
 };
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded::byte_serialize;
+use zeroize::Zeroizing;
 
 use super::metadata::Endpoint;
 use super::outbound::{CallError, Outbound};
@@ -76,16 +82,16 @@ impl TokenEndpoint<'_> {
             .add_extra_param("redirect_uri", redirect_uri)
             .request_async(&http)
             .await;
-        answer.map_err(|error| self.trouble(IdpOperation::Token, error))?.granted()
+        answer.map_err(|error| self.trouble(IdpOperation::Token, error, &[code, verifier]))?.granted()
     }
 
     /// Exchanges a refresh token.
     pub(super) async fn refresh(&self, refresh_token: &SecretText) -> Result<Granted, Trouble> {
         let client = self.client()?;
         let http = Calling { endpoint: *self, operation: IdpOperation::Refresh };
-        let refresh_token = RefreshToken::new(refresh_token.expose().to_owned());
-        let answer = client.exchange_refresh_token(&refresh_token).request_async(&http).await;
-        answer.map_err(|error| self.trouble(IdpOperation::Refresh, error))?.granted()
+        let shown = RefreshToken::new(refresh_token.expose().to_owned());
+        let answer = client.exchange_refresh_token(&shown).request_async(&http).await;
+        answer.map_err(|error| self.trouble(IdpOperation::Refresh, error, &[refresh_token]))?.granted()
     }
 
     /// Revokes the refresh token, then the access token; both are tried.
@@ -96,17 +102,20 @@ impl TokenEndpoint<'_> {
         let place = place.map_err(|error| Trouble::Misconfigured(error.to_string()))?;
         let client = self.client()?.set_revocation_url(place);
         let http = Calling { endpoint: *self, operation: IdpOperation::Revocation };
-        let refresh = tokens.refresh_token.as_ref().map(|token| RefreshToken::new(token.expose().to_owned()).into());
+        let revocable_refresh = |token: &SecretText| RefreshToken::new(token.expose().to_owned()).into();
+        let refresh = tokens.refresh_token.as_ref().map(|token| (token, revocable_refresh(token)));
         let access: CoreRevocableToken = AccessToken::new(tokens.access_token.expose().to_owned()).into();
         let mut first_trouble = Ok(());
-        for token in refresh.into_iter().chain([access]) {
-            let request = client.revoke_token(token).map_err(|error| Trouble::Misconfigured(error.to_string()))?;
+        for (token, revocable) in refresh.into_iter().chain([(&tokens.access_token, access)]) {
+            let request = client.revoke_token(revocable).map_err(|error| Trouble::Misconfigured(error.to_string()))?;
             match request.request_async(&http).await {
                 Ok(()) => {}
                 // RFC 7009 section 2.2.1: it cannot revoke tokens of that kind; they just run out.
                 Err(RequestTokenError::ServerResponse(error))
                     if error.error().to_string() == "unsupported_token_type" => {}
-                Err(error) => first_trouble = first_trouble.and(Err(self.trouble(IdpOperation::Revocation, error))),
+                Err(error) => {
+                    first_trouble = first_trouble.and(Err(self.trouble(IdpOperation::Revocation, error, &[token])));
+                }
             }
         }
         first_trouble
@@ -137,11 +146,15 @@ impl TokenEndpoint<'_> {
         &self,
         operation: IdpOperation,
         error: RequestTokenError<CallError, E>,
+        sent: &[&SecretText],
     ) -> Trouble {
         let place = self.endpoint.url.as_str();
         match error {
             RequestTokenError::Request(error) => Trouble::called(operation, place, &error),
-            RequestTokenError::ServerResponse(answer) => self.refusal(operation, &answer.code(), answer.text()),
+            RequestTokenError::ServerResponse(answer) => {
+                let told = |text: &str| quotable(&self.without_what_was_sent(text, sent));
+                self.refusal(operation, &answer.code(), &told(&answer.code()), answer.text().map(told))
+            }
             // The body stays out: it may hold a token.
             RequestTokenError::Parse(error, _) => {
                 Trouble::Misbehaved(format!("{operation}: {place}: the answer cannot be read at `{}`", error.path()))
@@ -151,9 +164,9 @@ impl TokenEndpoint<'_> {
     }
 
     /// Sorts the errors of RFC 6749 section 5.2 by who can mend them.
-    fn refusal(&self, operation: IdpOperation, code: &str, text: Option<&str>) -> Trouble {
-        let text = text.map(|text| format!(" ({})", quotable(text))).unwrap_or_default();
-        let said = format!("{operation}: it said `{}`{text}", quotable(code));
+    fn refusal(&self, operation: IdpOperation, code: &str, told: &str, text: Option<String>) -> Trouble {
+        let text = text.map(|text| format!(" ({text})")).unwrap_or_default();
+        let said = format!("{operation}: it said `{told}`{text}");
         match code {
             "invalid_grant" => Trouble::GrantRefused(said),
             "temporarily_unavailable" | "server_error" | "slow_down" => Trouble::Unreachable(said),
@@ -173,6 +186,27 @@ impl TokenEndpoint<'_> {
                 "{said}: compare redirect_uri, scopes and grant types with what is registered there"
             )),
         }
+    }
+}
+
+/// Some repeat what they refuse, and what they say is shown on a page and logged.
+impl TokenEndpoint<'_> {
+    fn without_what_was_sent(&self, text: &str, sent: &[&SecretText]) -> String {
+        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+        let mut secrets: Vec<Zeroizing<String>> = sent
+            .iter()
+            .flat_map(|secret| [secret.expose().to_owned(), encoded(secret.expose())])
+            .map(Zeroizing::new)
+            .collect();
+        if let ClientAuth::Basic(secret) | ClientAuth::Post(secret) = &self.settings.client_auth {
+            let pair = format!("{}:{}", encoded(&self.settings.client_id), encoded(secret.expose()));
+            let forms = [BASE64_STANDARD.encode(pair), secret.expose().to_owned(), encoded(secret.expose())];
+            secrets.extend(forms.map(Zeroizing::new));
+        }
+        // The longest first: one may be a part of another.
+        secrets.retain(|secret| !secret.is_empty());
+        secrets.sort_by_key(|secret| Reverse(secret.len()));
+        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(&**secret, "[…]"))
     }
 }
 
@@ -198,11 +232,17 @@ type OurClient = Client<
 
 /// A token endpoint's answer, with the ID token as text: the library's own type would read all standard claims while
 /// it reads the answer, and refuse a sign-in for an odd `address` or `updated_at`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Answer {
     #[serde(flatten)]
     standard: StandardTokenResponse<EmptyExtraTokenFields, CoreTokenType>,
     id_token: Option<String>,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer([redacted])")
+    }
 }
 
 impl Answer {

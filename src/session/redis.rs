@@ -104,7 +104,7 @@ impl Redis {
             })
             .await?;
         if has_replicas {
-            self.replication.wait(link, &row).await?;
+            self.replication.wait(&self.servers, link, &row).await?;
         }
         Ok(had)
     }

@@ -108,6 +108,28 @@ fn the_audit_trail_outlives_a_narrow_filter_but_not_its_own() {
     assert_eq!(logged(true, "error,countersign::audit=off", act), "");
 }
 
+/// Whatever the operator asks for: what libraries say of the bytes in their hands is nobody's to read.
+#[test]
+fn no_filter_opens_what_libraries_say() {
+    for filter in
+        ["trace", "trace,h2=trace,redis=trace", "h2=trace,hyper_util=debug,redis::cluster=warn,countersign=trace"]
+    {
+        let text = logged(true, filter, || {
+            let frame = tracing::trace_span!(target: "h2::codec", "frame", path = "/?code=canary").entered();
+            tracing::trace!(target: "h2::server", path = "/?code=canary", "malformed");
+            tracing::debug!(target: "hyper_util::client", uri = "/?code=canary", "connecting");
+            tracing::debug!(target: "countersignatures", "canary");
+            tracing::error!(target: "redis::cluster", "canary");
+            tracing::trace!(target: "countersign::check", "a word of ours");
+            drop(frame);
+        });
+        assert!(!text.contains("canary"), "{filter}: {text}");
+        assert_eq!(only_line(&text)["message"], "a word of ours");
+    }
+    let text = logged(true, "trace", || tracing::warn!(target: "hyper_util::client", "tcp set_nodelay error"));
+    assert_eq!(only_line(&text)["message"], "tcp set_nodelay error");
+}
+
 #[test]
 fn a_filter_that_means_nothing_is_refused_with_what_to_write() {
     let settings = LogSettings { json: true, filter: "countersign=loud".into() };

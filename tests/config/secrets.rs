@@ -105,6 +105,26 @@ fn session_keys_are_32_bytes_behind_a_prefix() {
     );
 }
 
+/// A name that is none of ours, where a secret is expected, may be the secret.
+#[test]
+fn a_secret_in_the_place_of_a_key_is_not_repeated() {
+    let home = Home::new();
+    for (secret, what) in [
+        ("{Hunter2: x}", "there is no such key\n   The keys here are `file`, `env`."),
+        ("{Hunter2}", "it has no value\n   Write one, or leave the key out for its default."),
+    ] {
+        let said = home.refusal(&with_secret(secret), &[]);
+        let expected = format!("countersign.yaml:6:21: providers[0].client_secret\n   {what}");
+        assert!(said.contains(&expected) && !said.contains("Hunter2"), "{said}");
+    }
+    assert_eq!(
+        mistake(&with_secret("{Hunter2: x, Hunter2: y}"))[1],
+        "this is not YAML that can be read: a key is there twice"
+    );
+    // Elsewhere names are said, to be found.
+    assert_eq!(mistake(&good("session: {Max_age: 1h}\n"))[0], "countersign.yaml:4:11: session.Max_age");
+}
+
 /// Every text that can hold a secret is loaded well and badly, and nothing that can be printed shows it.
 #[test]
 fn no_canary_is_ever_shown() {

@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::canaries;
 use crate::house;
 use crate::lying_idp::{Callback, LyingIdp};
 
@@ -73,9 +74,7 @@ impl Browser {
         let mut socket = self.send(&method, target, headers, "").await;
         let mut bytes = Vec::new();
         socket.read_to_end(&mut bytes).await.expect("an answer");
-        let answer = Answer::parse(&bytes);
-        answer.cookies().iter().for_each(|cookie| self.keep(cookie));
-        answer
+        self.hear(&method, target, &bytes)
     }
 
     /// Posts a form.
@@ -86,9 +85,7 @@ impl Browser {
         let mut socket = self.send(&Method::POST, target, &headers, form).await;
         let mut bytes = Vec::new();
         socket.read_to_end(&mut bytes).await.expect("an answer");
-        let answer = Answer::parse(&bytes);
-        answer.cookies().iter().for_each(|cookie| self.keep(cookie));
-        answer
+        self.hear(&Method::POST, target, &bytes)
     }
 
     /// Sends a request, byte by byte as it is given, and does not wait for the answer.
@@ -146,6 +143,16 @@ impl Browser {
         self.jar.lock().expect("a jar").retain(|kept| !kept.name.starts_with(prefix));
     }
 
+    fn hear(&self, method: &Method, target: &str, bytes: &[u8]) -> Answer {
+        let answer = Answer::parse(bytes);
+        answer.cookies().iter().for_each(|cookie| self.keep(cookie));
+        if let Some(token) = answer.header("authorization").strip_prefix("Bearer eyJ") {
+            canaries::seed("an RC token", &format!("eyJ{token}"));
+        }
+        canaries::hear(format!("{method} {target}"), answer.without_what_belongs_there());
+        answer
+    }
+
     fn cookie_header(&self) -> String {
         let pairs: Vec<String> = self.cookies().iter().map(|kept| format!("{}={}", kept.name, kept.value)).collect();
         pairs.join("; ")
@@ -160,6 +167,7 @@ impl Browser {
         // Nor more of one, nor longer (sections 5.6 and 5.7.3).
         assert!(cookie.to_string().len() <= 4096, "{cookie}");
         assert!(cookie.max_age().is_some_and(|life| life <= cookie::time::Duration::days(400)), "{cookie}");
+        canaries::seed(if cookie.name() == SESSION { "a session's cookie" } else { "a flow's cookie" }, cookie.value());
         let life = cookie.max_age().map(|life| u64::try_from(life.whole_seconds()).expect("no past"));
         let ends_at = UnixTime::from_secs(self.clock.now().as_secs() + life.expect("a life"));
         let mut jar = self.jar.lock().expect("a jar");
@@ -187,6 +195,26 @@ impl Answer {
             headers
         });
         Self { status: status.parse().expect("a number"), headers, body: body.to_owned() }
+    }
+
+    /// All of it, but for the secrets that are told rightly: cookies to their browser, a token of ours to the gateway that asks
+    /// for it and the cookies that it may hand on (which of them is another matter), and in addresses what goes by the browser
+    /// to the provider, and from there to us.
+    fn without_what_belongs_there(&self) -> String {
+        let mut text = format!("{}\n", self.status);
+        for (name, value) in &self.headers {
+            let value = value.to_str().unwrap_or_default();
+            let shown = match name.as_str() {
+                "set-cookie" => "",
+                "authorization" | "txn-token" | "cookie" if self.status == 200 => "",
+                "location" if value.contains("/callback?") || !value.starts_with(['/', '.']) => {
+                    value.split('?').next().unwrap_or_default()
+                }
+                _ => value,
+            };
+            text.extend([name.as_str(), ": ", shown, "\n"]);
+        }
+        text + self.body.split_once("{\"afterLogoutURL\":").map_or(&*self.body, |(before, _)| before)
     }
 
     /// A header's value; empty if it is not there.

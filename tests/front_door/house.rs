@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::browser::{Answer, Browser};
-use crate::lying_idp::{LyingIdp, registration};
+use crate::canaries::{self, Watch};
+use crate::lying_idp::{CLIENT_SECRET, LyingIdp, registration};
 use crate::settings::{self, rule};
 
 /// The host that browsers see.
@@ -46,6 +47,9 @@ pub(crate) struct House {
     pub(crate) idp: LyingIdp,
     pub(crate) gateway: Running,
     settings: Settings,
+    watch: Watch,
+    /// How long the journal was when it was opened.
+    journal: usize,
     // Held for as long as the house stands.
     _data: TempDir,
 }
@@ -92,12 +96,14 @@ impl House {
             crate::journal::begin();
             let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         });
+        let (watch, journal) = (Watch::begin(), crate::journal::length());
+        canaries::seed("the client secret", CLIENT_SECRET);
         lie(&idp);
         let data = tempfile::tempdir().expect("a directory");
         let mut settings = settings::settings(data.path(), &registration("corp", &idp.issuer), RULES);
         change(&mut settings);
         let gateway = Running::start(settings.clone(), clock.clone()).await;
-        Self { clock, idp, gateway, settings, _data: data }
+        Self { clock, idp, gateway, settings, watch, journal, _data: data }
     }
 
     /// Stops the gateway and starts another one on the same `data_dir`.
@@ -142,6 +148,17 @@ impl House {
         let start = format!("/oauth2/start{}", if several { "?provider=corp" } else { "" });
         eventually("the provider is found", async || (self.browser().get(&start).await.status == 302).then_some(()))
             .await;
+    }
+}
+
+impl Drop for House {
+    /// Nothing secret was told meanwhile, neither to anybody outside nor in the log.
+    fn drop(&mut self) {
+        canaries::seed_keys(&self.settings.data_dir);
+        if crate::journal::IS_JUDGED_BY_HOUSES && !std::thread::panicking() {
+            let log = crate::journal::since(self.journal);
+            self.watch.judge(&[("the log", log.as_bytes())]);
+        }
     }
 }
 

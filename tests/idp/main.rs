@@ -1,5 +1,7 @@
 //! The room `idp` against a provider on a real socket that can be told to lie.
 
+#[path = "../support/canaries.rs"]
+mod canaries;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
 #[path = "../support/settings.rs"]

@@ -4,7 +4,8 @@ use countersign::config::ClientAuth as OurAuth;
 use countersign::secret::SecretText;
 use serde_json::json;
 
-use crate::lying_idp::{Answer, CLIENT_SECRET, ClientAuth, TOKEN, USERINFO};
+use crate::canaries::{self, Watch};
+use crate::lying_idp::{Answer, CLIENT_SECRET, ClientAuth, REVOKE, TOKEN, USERINFO};
 use crate::rig::{Kind, Rig, assert_refused, overwrite};
 
 #[tokio::test]
@@ -113,6 +114,29 @@ async fn no_error_shows_a_code_a_token_or_a_secret() {
         let said = format!("{:?}", rig.sign_in().await.expect_err("refused"));
         assert!(!said.contains(canary) && !said.contains(CLIENT_SECRET), "{said}");
     }
+}
+
+/// What it says of its refusal is shown on a page and logged, and some providers quote what they refuse.
+#[tokio::test]
+async fn what_a_provider_repeats_of_what_it_was_sent_is_left_out() {
+    let rig = Rig::found().await;
+    let watch = Watch::begin();
+    canaries::seed("the client secret", CLIENT_SECRET);
+    let before = rig.sign_in().await.expect("signed in");
+    for (status, error) in [(400, "invalid_grant"), (401, "invalid_client"), (400, "invalid_request"), (400, "odd")] {
+        rig.idp.lie(|idp| {
+            idp.answers.insert(TOKEN, Answer::Repeating(status, error));
+            idp.answers.insert(REVOKE, Answer::Repeating(status, error));
+        });
+        let refused = rig.sign_in().await.expect_err("refused");
+        let spent = rig.provider.renew(&before.tokens, &before.identity).await.expect_err("refused");
+        let kept = rig.provider.revoke(&before.tokens).await.expect_err("refused");
+        for error in [&refused, &spent, &kept] {
+            assert!(error.to_string().contains("[…]"), "{error}");
+            canaries::hear("an error", format!("{error} {error:?}"));
+        }
+    }
+    watch.judge(&[]);
 }
 
 fn error(code: &str) -> Answer {

@@ -6,11 +6,12 @@ mod behaviours;
 #[expect(dead_code, reason = "another part of it is used elsewhere")]
 #[path = "../front_door/browser.rs"]
 mod browser;
+#[path = "../support/canaries.rs"]
+mod canaries;
 #[expect(dead_code, reason = "another part of it is used elsewhere")]
 #[path = "../front_door/house.rs"]
 mod house;
-#[expect(dead_code, reason = "another part of it is used elsewhere")]
-#[path = "../front_door/journal.rs"]
+#[path = "../support/trace_journal.rs"]
 mod journal;
 #[path = "../support/lying_idp.rs"]
 mod lying_idp;
@@ -33,6 +34,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::stream::{self, StreamExt};
 use futures_util::{FutureExt, future};
 
+use crate::canaries::Watch;
 use crate::homes::{Home, Way};
 use crate::table::{ACCEPTED, Accepted, REFUSED, Refused};
 
@@ -70,6 +72,15 @@ async fn every_lie_is_refused_and_every_oddity_accepted() {
     // Past the test runner's capture: it is to be seen where all is well, too.
     writeln!(std::io::stderr(), "a provider that lies: {sum}").expect("it is written");
     assert!(failed.is_empty(), "{sum}; not as expected: {failed:?}");
+    nothing_secret_was_told();
+}
+
+/// Refusals are where secrets slip out: whatever was refused, or let in, is in the log with everything that anybody says at
+/// `trace`, and none of it is secret. Nor is what was answered, or the metrics that were read meanwhile.
+fn nothing_secret_was_told() {
+    let (all, trace) = (Watch::of_all(), journal::trace());
+    assert!(all.secrets() > 1000 && trace.len() > 100_000, "{} secrets, {} bytes", all.secrets(), trace.len());
+    all.judge(&[("the log", &trace), ("what was said to be logged", journal::said().as_bytes())]);
 }
 
 #[test]

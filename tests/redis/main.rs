@@ -10,6 +10,8 @@ mod backend;
 #[path = "../front_door/browser.rs"]
 #[expect(dead_code, reason = "the front door uses all of it")]
 mod browser;
+#[path = "../support/canaries.rs"]
+mod canaries;
 mod cut_off;
 #[path = "../rig/envoy.rs"]
 #[expect(dead_code, reason = "the rig uses all of it")]

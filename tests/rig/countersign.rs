@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::canaries::Scanner;
 use crate::dex::CLIENT_SECRET;
 use crate::part::{Part, empty_folder, free_port};
 use crate::wire;
@@ -122,6 +123,16 @@ impl Countersign {
         self.part.as_ref().expect("it runs").log()
     }
 
+    /// Panics if these, or the client's secret, are in what it has printed. Nothing else prints them for it.
+    pub(crate) fn keeps_to_itself(&self, secrets: &[(&'static str, &str)]) {
+        let Some(part) = &self.part else { return };
+        let log = part.log();
+        for (what, secret) in secrets.iter().copied().chain([("the client secret", CLIENT_SECRET)]) {
+            let found = Scanner::for_one(what, secret).scan("the log", log.as_bytes());
+            assert!(found.is_empty(), "{:?}", found.first());
+        }
+    }
+
     /// `kill -9`, then a new process with the same data and address.
     pub(crate) async fn kill_and_restart(&mut self) {
         let folder = self.part.take().expect("it runs").kill();
@@ -146,6 +157,14 @@ impl Countersign {
         let ready = format!("http://127.0.0.1:{}/readyz", self.admin);
         part.await_ready(|| async { wire::status(&ready).await == Some(200) }).await;
         self.part = Some(part);
+    }
+}
+
+impl Drop for Countersign {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.keeps_to_itself(&[]);
+        }
     }
 }
 

@@ -129,6 +129,7 @@ async fn gateway(
 ) -> (Countersign, Envoy, Backend) {
     let backend = Backend::start().await;
     let countersign = Countersign::start(origin, issuer, |settings| {
+        settings["log"] = json!({"level": "trace"});
         let rules = settings["rules"].as_array_mut().expect("the example has rules");
         rules.push(json!({"path": KEEPS_AUTHORIZATION, "token": "none", "authorization": "keep"}));
         alter(settings);

@@ -3,6 +3,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "a test finds its tools by the environment, and spawns its own parts")]
 
+#[path = "../support/canaries.rs"]
+mod canaries;
 #[path = "../corpus/corpus.rs"]
 mod corpus_of_requests;
 #[path = "../support/token_review.rs"]

@@ -33,6 +33,14 @@ async fn a_stranger_signs_in_at_dex_and_arrives_where_they_wanted_to_go() {
     assert_eq!(claims["groups_csv"], "authors,staff");
     // Not our reading of the token, but Envoy's, after it had verified the signature by the published keys.
     house.envoy.logs("GET /reports/q3 200 via_upstream verified=ann@example.com").await;
+    // The process has logged all that there is to log.
+    let (token, cookies) = (received.one("authorization"), browser.cookie_header().await);
+    let (_, session) = cookies.split_once('=').expect("a cookie");
+    house.countersign.keeps_to_itself(&[
+        ("an RC token", token.strip_prefix("Bearer ").expect("a token")),
+        ("a session's cookie", session),
+    ]);
+    assert!(house.countersign.log().contains("\"level\":\"DEBUG\""));
 }
 
 #[tokio::test]

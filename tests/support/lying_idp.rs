@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 use std::time::Duration;
 
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rand::{SecureRandom as _, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA512,
@@ -29,6 +29,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use url::form_urlencoded;
+
+use super::canaries;
 
 /// The one registered client. Both need the encoding of RFC 6749 section 2.3.1.
 pub(crate) const CLIENT_ID: &str = "counter sign";
@@ -124,6 +126,8 @@ pub(crate) enum Answer {
     Drip,
     /// JSON that ends in the middle.
     CutShort,
+    /// An error with this status and code, which repeats whatever it was sent (`error_description`).
+    Repeating(u16, &'static str),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -221,6 +225,7 @@ impl LyingIdp {
         L: axum::serve::Listener,
         L::Addr: std::fmt::Debug,
     {
+        canaries::seed("the client secret", CLIENT_SECRET);
         let inner = Arc::new(Inner {
             issuer: issuer.clone(),
             behaviour: Mutex::new(Behaviour::default()),
@@ -283,7 +288,7 @@ impl LyingIdp {
         });
         change(&mut claims);
         let behaviour = lock(&self.inner.behaviour);
-        lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header)
+        secret("a robot's token", lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header))
     }
 
     /// A logout token for the client (OIDC Back-Channel Logout section 2.4), signed as it signs; `change` is what this one
@@ -297,7 +302,7 @@ impl LyingIdp {
         let behaviour = lock(&self.inner.behaviour);
         (behaviour.claims)(&mut claims);
         change(&mut claims);
-        lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header)
+        secret("a logout token", lock(&self.inner.keys).sign(&claims, behaviour.signing, &behaviour.header))
     }
 
     /// The form that brings one.
@@ -365,6 +370,9 @@ async fn answer(State(idp): State<Arc<Inner>>, request: Request) -> Response {
     lock(&idp.seen).push(seen.clone());
     let instead = lock(&idp.behaviour).answers.get(path.as_str()).cloned();
     if let Some(instead) = instead {
+        if let Answer::Repeating(status, error) = instead {
+            return repeating(status, error, &seen);
+        }
         return instead.into_response();
     }
     let response = idp.respond(&seen, head.uri.query().unwrap_or_default());
@@ -419,7 +427,10 @@ impl Inner {
     /// Hands out a code at once, and says where the browser goes with it.
     fn authorize(&self, query: &str) -> String {
         let asked = parameters(query.as_bytes());
-        let code = self.fresh("code");
+        let code = secret("a code", self.fresh("code"));
+        for name in ["state", "nonce"] {
+            asked.get(name).inspect(|value| canaries::seed(name, value));
+        }
         let redirect_uri = asked.get("redirect_uri").cloned().unwrap_or_default();
         let mut back = vec![("code".to_owned(), code.clone())];
         if let Some(state) = asked.get("state") {
@@ -449,6 +460,7 @@ impl Inner {
             return refused(StatusCode::UNAUTHORIZED, "invalid_client");
         }
         let form = |name: &str| seen.form.get(name).cloned().unwrap_or_default();
+        canaries::seed("a code's verifier", &form("code_verifier"));
         let refreshed = form("grant_type") == "refresh_token";
         let nonce = if refreshed {
             // Each works once.
@@ -464,8 +476,8 @@ impl Inner {
             asked.filter(fits).map(|asked| asked.get("nonce").cloned())
         };
         let Some(nonce) = nonce else { return refused(StatusCode::BAD_REQUEST, "invalid_grant") };
-        let access_token = self.fresh("access");
-        let refresh_token = self.fresh("refresh");
+        let access_token = secret("an access token", self.fresh("access"));
+        let refresh_token = secret("a refresh token", self.fresh("refresh"));
         lock(&self.refresh_tokens).insert(refresh_token.clone(), String::new());
         let mut body = json!({
             "access_token": access_token,
@@ -503,7 +515,7 @@ impl Inner {
             claims.as_object_mut().expect("an object").remove("auth_time");
             (behaviour.refreshed_claims)(&mut claims);
         }
-        lock(&self.keys).sign(&claims, behaviour.signing, &behaviour.header)
+        secret("an ID token", lock(&self.keys).sign(&claims, behaviour.signing, &behaviour.header))
     }
 
     fn userinfo(&self, headers: &HeaderMap) -> Response {
@@ -555,7 +567,9 @@ impl Inner {
     fn fresh(&self, kind: &str) -> String {
         let mut keys = lock(&self.keys);
         keys.serial += 1;
-        format!("{kind}-{}", keys.serial)
+        let mut random = [0; 18];
+        SystemRandom::new().fill(&mut random).expect("random bytes");
+        format!("{kind}-{}-{}", keys.serial, BASE64_URL_SAFE_NO_PAD.encode(random))
     }
 }
 
@@ -658,6 +672,7 @@ impl IntoResponse for Answer {
                 });
                 (json, Body::from_stream(bytes)).into_response()
             }
+            Self::Repeating(status, error) => repeating(status, error, &Seen::default()),
             Self::CutShort => (json, "{\"issuer\": \"htt").into_response(),
         }
     }
@@ -702,9 +717,26 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
+/// As [`refused`], with all secrets of the question in it.
+fn repeating(status: u16, error: &str, seen: &Seen) -> Response {
+    let header = seen.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let basic = header.strip_prefix("Basic ").and_then(|text| BASE64_STANDARD.decode(text).ok()).unwrap_or_default();
+    let names = ["code", "refresh_token", "token", "code_verifier", "client_secret"];
+    let form: Vec<&str> = names.iter().filter_map(|name| seen.form.get(*name)).map(String::as_str).collect();
+    let said = format!("{} {} {header}", form.join(" "), String::from_utf8_lossy(&basic));
+    let body = json!({"error": error, "error_description": said});
+    (StatusCode::from_u16(status).expect("a status"), as_json(&body)).into_response()
+}
+
 /// An error answer of a token endpoint (RFC 6749 section 5.2).
 pub(crate) fn refused(status: StatusCode, error: &str) -> Response {
     (status, as_json(&json!({"error": error, "error_description": "says the lying provider"}))).into_response()
+}
+
+/// It is one, and is looked for in what the gateway says.
+fn secret(what: &'static str, text: String) -> String {
+    canaries::seed(what, &text);
+    text
 }
 
 fn as_json(value: &Value) -> Response {

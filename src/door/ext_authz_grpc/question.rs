@@ -16,7 +16,6 @@ const MOST_HEADERS: usize = 1000;
 const COUNTED_ABOVE_BYTES: usize = 16 * 1024;
 
 /// A check, read.
-#[derive(Debug)]
 pub(super) struct Asked {
     method: Method,
     host: HeaderValue,

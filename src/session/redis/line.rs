@@ -87,7 +87,7 @@ impl Line {
             return Ok(open);
         }
         let made = match timeout(deadlines::CONNECT, self.servers.connect()).await {
-            Ok(made) => made.map_err(|error| format!("{error} ({})", self.servers.named)),
+            Ok(made) => made.map_err(|error| format!("{} ({})", self.servers.told(&error), self.servers.named)),
             Err(_) => Err(format!("nobody answers ({})", self.servers.named)),
         };
         let mut state = self.lock();
@@ -129,7 +129,7 @@ impl Line {
                 if is_current && is_lost(&error) {
                     state.link = None;
                 }
-                return Err(unavailable(error));
+                return Err(unavailable(self.servers.told(&error)));
             }
             Ok(Err(_)) | Err(_) => {}
         }

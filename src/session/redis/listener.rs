@@ -41,7 +41,7 @@ pub(super) async fn listen(store: &Redis, told: &dyn Told) {
             }
             Err(error) => {
                 // Once, not at each try.
-                let error = error.to_string();
+                let error = store.servers.told(&error);
                 if complaint != error {
                     tracing::warn!(
                         error,

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::super::store::StoreError;
 use super::deadlines;
 use super::line::unavailable;
-use super::servers::Link;
+use super::servers::{Link, Servers};
 
 /// Until when it is of no use to wait.
 #[derive(Debug, Default)]
@@ -25,7 +25,7 @@ impl Replication {
     ///
     /// # Errors
     /// If the connection is lost.
-    pub(super) async fn wait(&self, mut link: Link, row: &str) -> Result<(), StoreError> {
+    pub(super) async fn wait(&self, servers: &Servers, mut link: Link, row: &str) -> Result<(), StoreError> {
         let mut useless_until = self.0.lock().await;
         if useless_until.is_some_and(|until| Instant::now() < until) {
             return Ok(());
@@ -35,7 +35,8 @@ impl Replication {
         // The first leads to the server that has the row.
         waiting.cmd("EXISTS").arg(row).ignore().cmd("WAIT").arg(1).arg(patience);
         let waited = timeout(deadlines::ANSWER, waiting.query_async::<(u64,)>(&mut link)).await;
-        let (replicas,) = waited.map_err(|_| unavailable("no answer in time"))?.map_err(unavailable)?;
+        let waited = waited.map_err(|_| unavailable("no answer in time"))?;
+        let (replicas,) = waited.map_err(|error| unavailable(servers.told(&error)))?;
         *useless_until = (replicas == 0).then(|| Instant::now() + PAUSE);
         if replicas == 0 {
             tracing::warn!(

@@ -12,6 +12,7 @@ use redis::{
 use super::deadlines;
 use super::sentinels::Sentinels;
 use crate::config::{RedisMode, RedisSettings};
+use crate::secret::SecretText;
 
 /// The servers, not connected yet.
 pub(super) struct Servers {
@@ -19,6 +20,7 @@ pub(super) struct Servers {
     pub(super) named: String,
     kind: Kind,
     reach: Reach,
+    passwords: Vec<SecretText>,
 }
 
 enum Kind {
@@ -82,7 +84,12 @@ impl Servers {
             }
         };
         let named: Vec<&str> = settings.urls.iter().map(|url| url.as_str().trim_end_matches('/')).collect();
-        Ok(Self { named: named.join(", "), kind, reach })
+        let of_sentinels = match &settings.mode {
+            RedisMode::Sentinel { password, .. } => password.clone(),
+            _ => None,
+        };
+        let passwords = settings.password.clone().into_iter().chain(of_sentinels).collect();
+        Ok(Self { named: named.join(", "), kind, reach, passwords })
     }
 
     /// A connection to who is primary now.
@@ -97,6 +104,13 @@ impl Servers {
             return Err((ErrorKind::InvalidClientConfig, "the server is a replica, not a primary").into());
         }
         Ok(Link::One(connection))
+    }
+
+    /// What an error says, without our passwords: a server that does not know HELLO, or whose HELLO was renamed, repeats what
+    /// came behind it.
+    pub(super) fn told(&self, error: &RedisError) -> String {
+        let told = error.to_string();
+        self.passwords.iter().fold(told, |told, password| told.replace(password.expose(), "[…]"))
     }
 
     /// Those that are written to at this moment: each of them tells what is changed on it.
