@@ -35,7 +35,7 @@ pub use callback::Arrived;
 pub use error::LoginError;
 pub use own_sessions::{OwnSessions, ToEnd};
 pub use provider_logout::LogoutRefused;
-pub use sign_out::{CrossSite, SignedOut};
+pub use sign_out::{CrossSite, Reader};
 pub use start::{Choice, StartQuery, Started};
 
 /// The browser door's paths behind the prefix at which no login may end.

@@ -26,7 +26,7 @@ use crate::config::{ProviderSettings, Settings};
 use crate::entropy::Entropy;
 use crate::identity::{GroupName, ProviderId, UserId};
 use crate::idp::IdpError;
-use crate::login::{CrossSite, Login, LoginError, Onward, SignedOut, StartQuery, Started};
+use crate::login::{CrossSite, Login, LoginError, Onward, Reader, StartQuery, Started};
 use crate::metrics::{LoginOutcome, Metrics};
 use crate::request_ids::RequestIds;
 use crate::session::{Live, StoreError};
@@ -222,14 +222,15 @@ async fn sign_out(State(door): Door, Extension(ids): Ids, uri: Uri, headers: Hea
     if let Err(error) = door.require_same_origin(&uri, &headers) {
         return door.problem(&Problem::from(&error), &ids, Some(uri.path()));
     }
-    match door.login.sign_out(&headers).await {
-        Ok(SignedOut::AtProvider(onward) | SignedOut::Here(onward)) if is_script(&headers) => tell(&onward),
-        Ok(SignedOut::AtProvider(onward) | SignedOut::Here(onward)) => go(StatusCode::SEE_OTHER, &onward),
-        Err(LoginError::Store(error)) => {
+    let reader = if is_script(&headers) { Reader::Script } else { Reader::Browser };
+    match (door.login.sign_out(&headers, reader).await, reader) {
+        (Ok(onward), Reader::Script) => tell(&onward),
+        (Ok(onward), Reader::Browser) => go(StatusCode::SEE_OTHER, &onward),
+        (Err(LoginError::Store(error)), _) => {
             tracing::error!(%error, "a session could not be ended");
             door.problem(&Problem::not_signed_out(), &ids, Some(uri.path()))
         }
-        Err(error) => door.login_problem(&error, &ids, uri.path()),
+        (Err(error), _) => door.login_problem(&error, &ids, uri.path()),
     }
 }
 

@@ -134,7 +134,7 @@ impl Provider {
         let endpoint = if is_relative { discovered? } else { endpoints.authorization.clone() };
         let address = with_parameters(
             &endpoint,
-            &[
+            [
                 ("response_type", "code"),
                 ("client_id", &self.settings().client_id),
                 ("redirect_uri", self.redirect_uri()),

@@ -102,7 +102,7 @@ impl Provider {
         if self.settings.form_post {
             parameters.push(("response_mode", "form_post"));
         }
-        Ok(with_parameters(&endpoints.authorization, &parameters))
+        Ok(with_parameters(&endpoints.authorization, parameters))
     }
 
     /// Whether a callback comes from this provider, by its `iss` parameter (RFC 9207 section 2.4).
@@ -134,23 +134,23 @@ impl Provider {
     }
 
     /// Where to send a browser that has signed out here, if the provider takes part in that (OIDC RP-Initiated Logout
-    /// section 2).
+    /// section 2). Without the ID token as a hint the provider knows the client alone, and may ask the person.
     #[must_use]
     pub fn end_session_url(
         &self,
-        id_token: &SecretText,
+        id_token_hint: Option<&SecretText>,
         post_logout_redirect_uri: &str,
         state: &str,
     ) -> Option<String> {
         let endpoints = self.endpoints.load();
         let endpoint = endpoints.as_ref()?.end_session.as_ref()?;
-        let parameters = [
-            ("id_token_hint", id_token.expose()),
-            ("client_id", &self.settings.client_id),
+        let hint = id_token_hint.map(|id_token| ("id_token_hint", id_token.expose()));
+        let parameters = hint.into_iter().chain([
+            ("client_id", &*self.settings.client_id),
             ("post_logout_redirect_uri", post_logout_redirect_uri),
             ("state", state),
-        ];
-        Some(with_parameters(endpoint.as_str(), &parameters))
+        ]);
+        Some(with_parameters(endpoint.as_str(), parameters))
     }
 
     /// The origins (`scheme://host[:port]`) to which browsers are sent, for a page's `form-action`. A relative
@@ -162,7 +162,7 @@ impl Provider {
 }
 
 /// Adds to the query that an endpoint may already have (RFC 6749 section 3.1).
-pub(super) fn with_parameters(endpoint: &str, parameters: &[(&str, &str)]) -> String {
+pub(super) fn with_parameters<'a>(endpoint: &str, parameters: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
     let joint = if endpoint.contains('?') { '&' } else { '?' };
     format!("{endpoint}{joint}{query}")

@@ -21,13 +21,14 @@ const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// How long a browser waits for its tokens to be revoked. The session is over by then in any case.
 const REVOCATION_PATIENCE: Duration = Duration::from_secs(3);
 
-/// What came of a sign-out.
-#[derive(Clone, Debug)]
-pub enum SignedOut {
-    /// On to the provider, which ends its own session and sends the browser back.
-    AtProvider(Onward),
-    /// That was all.
-    Here(Onward),
+/// Who reads where the browser goes then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The browser alone, which follows a redirect.
+    Browser,
+    /// A script of whatever workload shares our origin. It is not shown the ID token, without which the provider may ask the
+    /// person once more.
+    Script,
 }
 
 /// A form of another site's.
@@ -50,15 +51,16 @@ impl Login {
         if origin == here.origin().ascii_serialization() { Ok(()) } else { Err(CrossSite) }
     }
 
-    /// Ends the session of whoever asks, and tells the provider where it can be told.
+    /// Ends the session of whoever asks. On it goes to the provider, which ends its own session and sends the browser back, if it
+    /// takes part in that; else to our own last page.
     ///
     /// # Errors
     /// If the store does not answer, or the browser sends two session cookies: the session may still be there, and
     /// nobody is told otherwise.
-    pub async fn sign_out(&self, headers: &HeaderMap) -> Result<SignedOut, LoginError> {
+    pub async fn sign_out(&self, headers: &HeaderMap, reader: Reader) -> Result<Onward, LoginError> {
         let mut cookies =
             vec![self.cookies.expire(self.cookies.session().to_owned()), flow::remember_sign_out(&self.cookies)];
-        let here = |cookies| SignedOut::Here(Onward { location: self.path("signed_out"), cookies });
+        let here = |cookies| Onward { location: self.path("signed_out"), cookies };
         self.cookies.find_session(headers).map_err(|_| LoginError::TwoCookies)?;
         let browser = match self.proven(headers) {
             Some(cookie) => self.find_to_end(cookie).await?,
@@ -71,8 +73,9 @@ impl Login {
         let Some((provider, tokens)) = self.close(&browser).await? else { return Ok(here(cookies)) };
         let back = format!("{}{}", self.home().trim_end_matches('/'), self.path("signed_out"));
         let state = URL_SAFE_NO_PAD.encode(random::<16>(&*self.entropy));
-        Ok(match provider.end_session_url(&tokens.id_token, &back, &state) {
-            Some(location) => SignedOut::AtProvider(Onward { location, cookies }),
+        let hint = (reader == Reader::Browser).then_some(&tokens.id_token);
+        Ok(match provider.end_session_url(hint, &back, &state) {
+            Some(location) => Onward { location, cookies },
             None => here(cookies),
         })
     }

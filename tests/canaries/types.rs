@@ -9,7 +9,7 @@ use countersign::entropy::SystemEntropy;
 use countersign::identity::{Identity, ProviderTokens};
 use countersign::jose::SigningKey;
 use countersign::keyring::ScheduledKey;
-use countersign::login::{Arrived, Onward, SignedOut, Started};
+use countersign::login::{Arrived, Onward, Started};
 use countersign::seal::{CookieSecret, SessionKeys};
 use countersign::secret::{SecretText, generate_session_key, parse_session_key};
 use countersign::session::NewSession;
@@ -44,7 +44,7 @@ fn what_holds_a_secret_does_not_print_it() {
         macro_rules! print {
             ($($value:expr),*) => { $( printed.push(if pretty { format!("{:#?}", $value) } else { format!("{:?}", $value) }); )* };
         }
-        print!(tokens, session, question, arrived, Started::Go(onward()), SignedOut::AtProvider(onward()), text());
+        print!(tokens, session, question, arrived, Started::Go(onward()), text());
     }
     let scanner = Scanner::for_one("the secret", SECRET);
     for text in printed {

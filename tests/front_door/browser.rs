@@ -214,7 +214,7 @@ impl Answer {
             };
             text.extend([name.as_str(), ": ", shown, "\n"]);
         }
-        text + self.body.split_once("{\"afterLogoutURL\":").map_or(&*self.body, |(before, _)| before)
+        text + &self.body
     }
 
     /// A header's value; empty if it is not there.

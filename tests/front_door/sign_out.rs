@@ -121,7 +121,8 @@ async fn a_script_is_told_where_to_go() {
     assert_eq!((gone.status, gone.header("cache-control")), (201, "no-store"), "{}", gone.body);
     let told: serde_json::Value = serde_json::from_str(&gone.body).expect("JSON");
     let onward = told["afterLogoutURL"].as_str().expect("an address");
-    assert!(onward.starts_with(&format!("{}/end_session?", house.idp.issuer)), "{onward}");
+    assert!(onward.starts_with(&format!("{}/end_session?client_id=", house.idp.issuer)), "{onward}");
+    assert!(!onward.contains("id_token_hint"), "any script of any workload here could read it: {onward}");
     assert_eq!(browser.cookie(SESSION), None);
     assert_over(&house, &cookie).await;
 

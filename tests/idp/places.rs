@@ -71,7 +71,8 @@ async fn an_endpoint_with_a_query_of_its_own_keeps_it() {
     let url = rig.provider.authorization_url(&request()).expect("found");
     assert!(url.starts_with("http://127.0.0.1:1/auth?p=signin&response_type=code&"), "{url}");
     assert_eq!(rig.provider.origins(), ["http://127.0.0.1:1", "http://127.0.0.1:2"]);
-    let bye = rig.provider.end_session_url(&SecretText::new("h.i.t".into()), "https://mesh.example.com/bye", "s t");
+    let bye =
+        rig.provider.end_session_url(Some(&SecretText::new("h.i.t".into())), "https://mesh.example.com/bye", "s t");
     let bye = bye.expect("it has one");
     let query = bye.strip_prefix("http://127.0.0.1:2/bye?p=signout&").expect("its own query first");
     let pairs: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();

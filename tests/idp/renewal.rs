@@ -159,7 +159,10 @@ async fn what_cannot_be_revoked_is_told_unless_it_never_could() {
     rig.provider.discover().await.expect("found");
     rig.provider.revoke(&signed_in.tokens).await.expect("nothing to do");
     assert_eq!(rig.idp.hits(REVOKE), 0);
-    assert_eq!(rig.provider.end_session_url(&SecretText::new("hint".into()), "https://mesh.example.com/", "s"), None);
+    assert_eq!(
+        rig.provider.end_session_url(Some(&SecretText::new("hint".into())), "https://mesh.example.com/", "s"),
+        None
+    );
 }
 
 async fn renew(rig: &Rig, signed_in: &SignedIn) -> Result<SignedIn, IdpError> {

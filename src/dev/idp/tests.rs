@@ -246,6 +246,6 @@ async fn countersign_and_this_provider_agree() {
     assert_eq!(second.identity.user, first.identity.user);
     provider.revoke(&second.tokens).await.expect("Bob is out");
     provider.renew(&second.tokens, &second.identity).await.expect_err("revoked");
-    let end = provider.end_session_url(&second.tokens.id_token, "http://127.0.0.1:8080/oauth2/signed_out", "s");
+    let end = provider.end_session_url(Some(&second.tokens.id_token), "http://127.0.0.1:8080/oauth2/signed_out", "s");
     assert!(end.expect("it takes part in logouts").starts_with(&format!("{issuer}/end_session?")));
 }
