@@ -164,6 +164,8 @@ impl Shop {
             "providers": [provider],
             "token": {"keys": {"dir": self.folder.path().join("keys")}},
             "session": session,
+            // All of them sign in from one address.
+            "limits": {"sign_ins": "4000000000/5m", "sign_ins_per_address": "4000000000/5m"},
             "shutdown": {"lame_duck": "0s", "deadline": "5s"},
             "log": {"level": "info,countersign::session=debug"},
         })
