@@ -109,7 +109,15 @@ impl Shop {
 
     /// Starts a gateway on it, as people run it.
     pub(crate) fn gateway(&self) -> Gateway {
-        Gateway::start(self.settings(), Duration::ZERO)
+        self.gateway_with(json!({}))
+    }
+
+    /// Starts a gateway on it that is told these things as well.
+    pub(crate) fn gateway_with(&self, more: Value) -> Gateway {
+        let mut settings = self.settings();
+        let (Value::Object(settings_by_key), Value::Object(more)) = (&mut settings, more) else { panic!("two maps") };
+        settings_by_key.extend(more);
+        Gateway::start(settings, Duration::ZERO)
     }
 
     /// Starts a gateway on it whose clock is ahead.
