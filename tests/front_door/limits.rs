@@ -144,6 +144,16 @@ async fn too_many_starts_altogether_are_told_to_wait() {
 }
 
 #[tokio::test]
+async fn one_address_cannot_use_up_what_all_have() {
+    let house = house(30, 20).await;
+    for attempt in 0..60 {
+        let answer = start_from(&house.browser(), "203.0.113.9", &[PAGE]).await;
+        assert_eq!(answer.status, if attempt < 20 { 302 } else { 429 }, "{attempt}");
+    }
+    assert_eq!(start_from(&house.browser(), "203.0.113.10", &[PAGE]).await.status, 302);
+}
+
+#[tokio::test]
 async fn strangers_without_a_flow_take_nothing_from_those_who_come_back() {
     let house = house(20, 5).await;
     let (browser, target) = visit_from(&house, "203.0.113.9").await;
