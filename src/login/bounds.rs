@@ -21,6 +21,9 @@ const MOST_ADDRESSES: usize = 16 * 1024;
 /// What one address may be where each has as many as it likes: whoever has an IPv6 network has all of it.
 const IPV6_PREFIX: u8 = 64;
 
+/// That no address is known is said once, not at each step.
+static TOLD: Once = Once::new();
+
 /// The bounds of one step of a sign-in.
 pub(super) struct Bounds {
     settings: LimitSettings,
@@ -28,7 +31,6 @@ pub(super) struct Bounds {
     addresses: Cache<IpNet, Arc<Mutex<Bucket>>>,
     unknown: Shared,
     all: Shared,
-    told: Once,
     clock: Arc<dyn Clock>,
 }
 
@@ -64,7 +66,6 @@ impl Bounds {
             addresses: Cache::new(MOST_ADDRESSES),
             unknown: Shared::full(Pace::new(unknown, per, unknown), &*clock),
             all: Shared::full(pace(settings.sign_ins), &*clock),
-            told: Once::new(),
             clock,
         }
     }
@@ -72,7 +73,7 @@ impl Bounds {
     /// Counts one step of whoever is at `address`, or at one that is not known.
     pub(super) fn of_one(&self, address: Option<IpAddr>) -> Result<(), TooMany> {
         let Some(address) = address else {
-            self.told.call_once(|| {
+            TOLD.call_once(|| {
                 tracing::warn!(
                     "where people sign in from is not known: whoever signs in too often can keep others from it. If a \
                      gateway is in front, add its addresses to trusted_proxies"

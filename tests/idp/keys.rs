@@ -1,5 +1,6 @@
 //! Key sets as they are in the world, and rotation.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ async fn so_many_tokens_wait_for_newer_keys_and_no_more() {
         assert!(poll_immediate(verified.as_mut()).await.is_none(), "it waits");
         waiting.push(verified);
     }
-    let refused = rig.provider.verify_logout(&token).await;
+    let refused = poll_immediate(pin!(rig.provider.verify_logout(&token))).await.expect("it does not wait");
     assert_refused(refused, &Kind::Unreachable, "newer keys could not be had: too many wait for them");
     gate.add_permits(1);
     for verified in waiting {
@@ -145,7 +146,8 @@ async fn so_many_people_wait_for_a_sign_of_a_provider_and_no_more() {
         assert!(poll_immediate(told.as_mut()).await.is_none(), "it waits");
         waiting.push(told);
     }
-    assert_refused(rig.provider.is_there().await, &Kind::Unreachable, "too many wait for a sign of it");
+    let refused = poll_immediate(pin!(rig.provider.is_there())).await.expect("it does not wait");
+    assert_refused(refused, &Kind::Unreachable, "too many wait for a sign of it");
     drop(waiting);
     gate.add_permits(2);
     rig.provider.is_there().await.expect("there is room again");
