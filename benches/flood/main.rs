@@ -2,7 +2,8 @@
 //! forged tokens a second come, and the memory that a hundred thousand half-open logins take.
 //!
 //! `make bench-flood` prints the figures beside the limits, and ends with 0 if these are met, 1 if they are missed. It wants
-//! two cores, and 20,000 open files in a process; what counts are the ratios of one run.
+//! two cores, and 20,000 open files in a process; what counts are the ratios of one run. `cargo bench --bench flood -- --only
+//! memory` or `floods` measures one of the two.
 
 #![expect(clippy::print_stdout, reason = "the figures are what it is for")]
 #![expect(clippy::disallowed_methods, reason = "it builds servers as `app` does, and finds tools by the environment")]
@@ -71,10 +72,12 @@ fn main() -> ExitCode {
         traffic::generate(&arguments[1..]);
         return ExitCode::SUCCESS;
     }
+    let only = arguments.iter().position(|argument| argument == "--only").and_then(|place| arguments.get(place + 1));
+    let is_meant = |name: &str| only.is_none_or(|only| only == name);
     let bench = Bench::open();
     // Each on its own gateway, so that neither pays for the other.
-    let memory = bench.half_open_logins();
-    let floods = bench.floods();
+    let memory = !is_meant("memory") || bench.half_open_logins();
+    let floods = !is_meant("floods") || bench.floods();
     println!("load average: {}", load_average());
     if memory && floods { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }
