@@ -1,6 +1,6 @@
 # What a newcomer types. Each target is one line here; the work is in cargo and in tests/tools.
 
-.PHONY: help dev quick tools test rig corpus chart lint bench bench-scale audit
+.PHONY: help dev quick tools test rig corpus chart lint bench bench-flood bench-scale audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -33,6 +33,9 @@ lint: ## formatting and clippy
 
 bench: ## the check against an empty handler
 	cargo bench --bench check
+
+bench-flood: ## what floods of strangers cost those who are signed in; takes some three minutes, and 20,000 open files
+	cargo bench --bench flood
 
 bench-scale: tools ## what a million sessions cost; writes docs/performance.md. SESSIONS=10000 is a quick try that does not
 	cargo bench --bench scale -- --sessions $(or $(SESSIONS),1000000)

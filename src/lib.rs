@@ -7,6 +7,7 @@ extern crate self as countersign;
 
 // Floor 0, words: types that cannot hold a wrong value.
 pub mod audit;
+pub(crate) mod bucket;
 pub mod clock;
 pub mod config;
 pub mod cookie;

@@ -1,5 +1,6 @@
 //! A browser's way in and out: start, callback, sign-out, also where that begins at the provider or in another browser. It knows no HTTP framework and renders nothing.
 
+mod bounds;
 mod callback;
 mod error;
 mod flow;
@@ -9,6 +10,7 @@ mod sign_out;
 mod start;
 mod whence;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +33,7 @@ use crate::revocation::Revocation;
 use crate::seal::SessionKeys;
 use crate::session::{Live, SessionCookie, Sessions, StoreError};
 
+pub use bounds::TooMany;
 pub use callback::Arrived;
 pub use error::LoginError;
 pub use own_sessions::{OwnSessions, ToEnd};
@@ -38,11 +41,14 @@ pub use provider_logout::LogoutRefused;
 pub use sign_out::{CrossSite, Reader};
 pub use start::{Choice, StartQuery, Started};
 
+use bounds::Bounds;
+
 /// The browser door's paths behind the prefix at which no login may end.
 const STEPS: [&str; 7] =
     ["start", "callback", "sign_out", "signed_out", "unavailable", "backchannel_logout", "frontchannel_logout"];
 
-/// How many codes are exchanged at a time, at all providers together.
+/// How many codes are exchanged at a time at one provider: each holds a connection and what a callback brought along, for as
+/// long as the provider takes.
 const EXCHANGES_AT_A_TIME: usize = 128;
 
 /// Signs browsers in and out.
@@ -55,11 +61,13 @@ pub struct Login {
     origins: Origins,
     prefix: String,
     /// Callbacks that providers know by another path.
-    callbacks: Vec<String>,
+    callback_paths: Vec<String>,
     max_age: Duration,
     renew_every: Duration,
-    exchanges: Semaphore,
+    exchanges: HashMap<ProviderId, Semaphore>,
     trusted_proxies: Vec<IpNet>,
+    starts: Bounds,
+    callbacks: Bounds,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
 }
@@ -100,6 +108,8 @@ impl Login {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Self {
+        let place = |provider: &Arc<Provider>| (provider.id().clone(), Semaphore::new(EXCHANGES_AT_A_TIME));
+        let exchanges = providers.iter().map(place).collect();
         Self {
             providers,
             sessions,
@@ -108,11 +118,13 @@ impl Login {
             cookies: CookieNames::new(&settings.cookie),
             origins: Origins::new(settings.public_url.clone(), settings.hosts.iter().cloned()),
             prefix: settings.path_prefix.clone(),
-            callbacks: settings.providers.iter().filter_map(ProviderSettings::redirect_path).collect(),
+            callback_paths: settings.providers.iter().filter_map(ProviderSettings::redirect_path).collect(),
             max_age: settings.session.max_age,
             renew_every: settings.session.renew_every,
-            exchanges: Semaphore::new(EXCHANGES_AT_A_TIME),
+            exchanges,
             trusted_proxies: settings.trusted_proxies.clone(),
+            starts: Bounds::new(settings.limits, Arc::clone(&clock)),
+            callbacks: Bounds::new(settings.limits, Arc::clone(&clock)),
             clock,
             entropy,
         }
@@ -151,7 +163,7 @@ impl Login {
     fn is_a_step(&self, there: &ReturnTo) -> bool {
         let Ok(there) = Url::parse(there.as_str()) else { return true };
         let path = percent_decode_str(there.path()).decode_utf8_lossy();
-        if self.callbacks.iter().any(|callback| *callback == path) {
+        if self.callback_paths.iter().any(|callback| *callback == path) {
             return true;
         }
         let step = path.strip_prefix(&*self.prefix).and_then(|rest| rest.strip_prefix('/'));

@@ -16,7 +16,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 /// Not counted: connections open, caches fill.
-const WARM_UP: Duration = Duration::from_millis(300);
+pub(crate) const WARM_UP: Duration = Duration::from_millis(300);
 
 /// A p99 is taken of each slice of the time, and a quarter of those lie below the figure. A virtual machine loses its
 /// core for some milliseconds many times a second, and the p99 of the whole would tell of that alone, whichever server it
@@ -163,7 +163,7 @@ impl Question {
 }
 
 /// Of `(when it was to be sent, latency)`, in the order of the answers.
-fn quiet_p99(answers: &[(Duration, Duration)]) -> Option<Duration> {
+pub(crate) fn quiet_p99(answers: &[(Duration, Duration)]) -> Option<Duration> {
     let mut slices: BTreeMap<u128, Vec<Duration>> = BTreeMap::new();
     for (when, latency) in answers {
         slices.entry(when.as_millis() / SLICE.as_millis()).or_default().push(*latency);

@@ -109,7 +109,15 @@ impl Shop {
 
     /// Starts a gateway on it, as people run it.
     pub(crate) fn gateway(&self) -> Gateway {
-        Gateway::start(self.settings(), Duration::ZERO)
+        self.gateway_with(json!({}))
+    }
+
+    /// Starts a gateway on it that is told these things as well.
+    pub(crate) fn gateway_with(&self, more: Value) -> Gateway {
+        let mut settings = self.settings();
+        let (Value::Object(settings_by_key), Value::Object(more)) = (&mut settings, more) else { panic!("two maps") };
+        settings_by_key.extend(more);
+        Gateway::start(settings, Duration::ZERO)
     }
 
     /// Starts a gateway on it whose clock is ahead.
@@ -164,6 +172,8 @@ impl Shop {
             "providers": [provider],
             "token": {"keys": {"dir": self.folder.path().join("keys")}},
             "session": session,
+            // All of them sign in from one address.
+            "limits": {"sign_ins": "4000000000/5m", "sign_ins_per_address": "4000000000/5m"},
             "shutdown": {"lame_duck": "0s", "deadline": "5s"},
             "log": {"level": "info,countersign::session=debug"},
         })

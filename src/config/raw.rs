@@ -5,6 +5,7 @@ mod admin;
 mod bearer;
 mod doors;
 mod identity;
+mod limits;
 mod provider;
 mod redis;
 mod rule;
@@ -21,6 +22,7 @@ pub(super) use admin::Admin;
 pub(super) use bearer::{Bearer, BearerKind, FrontProxy, FrontProxyKind, KubernetesVerify};
 pub(super) use doors::Doors;
 pub(super) use identity::{GroupsSource, Identity, Overage, Replacement};
+pub(super) use limits::Limits;
 pub(super) use provider::{ClientAuth, Provider, ResponseMode};
 pub(super) use rule::{Access, Authorization, NamedAccess, Preflight, Rule, Token as RuleToken};
 pub(super) use secret::Secret;
@@ -73,8 +75,11 @@ pub(super) struct Raw {
     /// The paths that are ours.
     pub(super) paths: Paths,
     /// Addresses and networks of the proxies that may ask for forward auth: their `X-Forwarded-*` headers are believed, and
-    /// what they say in `X-Forwarded-For` is where a session was signed in from. Without any, that door is shut.
+    /// what they say in `X-Forwarded-For` is where a session was signed in from, and whose `limits.sign_ins_per_address`
+    /// counts. Without any, that door is shut.
     pub(super) trusted_proxies: Vec<String>,
+    /// How many people may sign in, so that no flood of others costs the identity providers or keeps them out.
+    pub(super) limits: Limits,
     /// The way out to the identity providers.
     pub(super) egress: Egress,
     /// The pages that people see.

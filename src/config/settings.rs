@@ -2,6 +2,7 @@
 
 mod bearer;
 mod kubernetes;
+mod limits;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,6 +20,7 @@ use crate::secret::{SecretBytes, SecretText};
 
 pub use bearer::*;
 pub use kubernetes::KubernetesApi;
+pub use limits::{LimitSettings, Rate};
 
 /// The whole configuration of a gateway.
 #[derive(Clone, Debug)]
@@ -62,6 +64,8 @@ pub struct Settings {
     pub check_prefix: String,
     /// Peers whose `X-Forwarded-*` are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// How many people may sign in.
+    pub limits: LimitSettings,
     /// The way out to the identity providers.
     pub egress: EgressSettings,
     /// The pages that people see.

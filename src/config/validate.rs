@@ -8,6 +8,7 @@ mod doors;
 mod header;
 mod identity;
 mod lifetime;
+mod limits;
 mod provider;
 mod redis;
 mod rule;
@@ -55,6 +56,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
     identity::graph_scopes(&providers, &at.field("providers"), report);
     let shutdown = lifetime::shutdown(&raw.shutdown, &at.field("shutdown"), report);
     let trusted_proxies = trusted_proxies(raw, &at.field("trusted_proxies"), report);
+    let limits = limits::settings(&raw.limits, &at.field("limits"), report);
     let egress = egress(&raw.egress, &at.field("egress"), environment, report);
     let pages = pages(&raw.pages, &at.field("pages"), report);
     let log = log(&raw.log, &at.field("log"), report);
@@ -81,6 +83,7 @@ pub(super) fn settings(raw: &Raw, at: &Spot<'_>, environment: &Environment, repo
         path_prefix,
         check_prefix,
         trusted_proxies,
+        limits,
         egress,
         pages,
         log,

@@ -3,7 +3,7 @@
 mod logout;
 mod sessions;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -19,7 +19,7 @@ use serde_json::json;
 use tracing::Instrument;
 
 use super::pages::{self, Page, Pages};
-use super::problem::{Problem, outcome_of, sign_in_json};
+use super::problem::{Problem, SOON, outcome_of, sign_in_json};
 use crate::audit;
 use crate::clock::UnixTime;
 use crate::config::{ProviderSettings, Settings};
@@ -46,6 +46,7 @@ pub struct BrowserDoor {
 
 type Door = State<Arc<BrowserDoor>>;
 type Ids = Extension<RequestIds>;
+type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
 /// Who is signed in, as `/oauth2/userinfo` tells it.
 #[derive(Serialize)]
@@ -122,11 +123,14 @@ impl BrowserDoor {
         self.problem(&Problem::from(error), ids, Some(retry))
     }
 
-    fn login_problem(&self, error: &LoginError, ids: &RequestIds, retry: &str) -> Response {
+    fn login_problem(&self, error: &LoginError, headers: &HeaderMap, ids: &RequestIds, retry: &str) -> Response {
         let (provider, user) = blamed(error);
         audit::refusal(provider, user, &error.to_string());
         if let Some(provider) = provider.or(self.providers.first()) {
             self.metrics.login(provider, outcome_of(error));
+        }
+        if is_script(headers) {
+            return Problem::from(error).to_json(ids.request_id());
         }
         let retry = if let LoginError::NotAdmitted { as_somebody_else, .. } = error { as_somebody_else } else { retry };
         self.problem(&Problem::from(error), ids, Some(retry))
@@ -159,11 +163,12 @@ async fn name_request(State(door): Door, mut request: Request<Body>, next: Next)
 async fn start(
     State(door): Door,
     Extension(ids): Ids,
+    peer: Peer,
     uri: Uri,
     headers: HeaderMap,
     Query(query): Query<StartQuery>,
 ) -> Response {
-    match door.login.start(&headers, &query).await {
+    match door.login.start(&headers, &query, address_of(peer)).await {
         Ok(Started::Go(onward)) => go(StatusCode::FOUND, &onward),
         Ok(Started::Choose(choices)) => {
             let choices: Vec<pages::Choice<'_>> =
@@ -172,7 +177,7 @@ async fn start(
         }
         Err(error) => {
             let again = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-            door.login_problem(&error, &ids, again)
+            door.login_problem(&error, &headers, &ids, again)
         }
     }
 }
@@ -181,20 +186,19 @@ async fn callback(
     State(door): Door,
     Extension(ids): Ids,
     provider: Option<Path<String>>,
-    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    peer: Peer,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    let peer = peer.map(|Extension(ConnectInfo(peer))| peer.ip());
     let provider = provider.as_ref().map(|Path(provider)| &**provider);
-    match door.login.callback(provider, &headers, query.as_deref().unwrap_or_default(), peer).await {
+    match door.login.callback(provider, &headers, query.as_deref().unwrap_or_default(), address_of(peer)).await {
         Ok(arrived) => {
             if let Some(provider) = &arrived.signed_in_at {
                 door.metrics.login(provider, LoginOutcome::SignedIn);
             }
             go(StatusCode::SEE_OTHER, &arrived.onward)
         }
-        Err(error) => door.login_problem(&error, &ids, &door.start_path()),
+        Err(error) => door.login_problem(&error, &headers, &ids, &door.start_path()),
     }
 }
 
@@ -230,7 +234,7 @@ async fn sign_out(State(door): Door, Extension(ids): Ids, uri: Uri, headers: Hea
             tracing::error!(%error, "a session could not be ended");
             door.problem(&Problem::not_signed_out(), &ids, Some(uri.path()))
         }
-        (Err(error), _) => door.login_problem(&error, &ids, uri.path()),
+        (Err(error), _) => door.login_problem(&error, &headers, &ids, uri.path()),
     }
 }
 
@@ -258,7 +262,7 @@ async fn unavailable(State(door): Door, Extension(ids): Ids, Query(query): Query
         what: "It cannot reach its sessions or its keys, so it lets nobody pass.".into(),
         who: pages::AtFault::Operator,
         hint: "You are still signed in. Try again in a moment. If it lasts, tell whoever runs this site.",
-        passing: true,
+        retry_after: SOON,
     };
     door.problem(&problem, &ids, Some(door.login.return_to(query.rd.as_deref()).as_str()))
 }
@@ -276,6 +280,10 @@ impl<'a> UserInfo<'a> {
             ends_at: session.ends_at,
         }
     }
+}
+
+fn address_of(peer: Peer) -> Option<IpAddr> {
+    peer.map(|Extension(ConnectInfo(peer))| peer.ip())
 }
 
 /// Whether JSON is asked for. A browser that submits a form asks for `text/html`.
@@ -324,6 +332,7 @@ const fn blamed(error: &LoginError) -> (Option<&ProviderId>, Option<&UserId>) {
     match error {
         LoginError::NotAdmitted { provider, user, .. } => (Some(provider), Some(user)),
         LoginError::ProviderSaidNo { provider, .. }
+        | LoginError::TooMany { provider, .. }
         | LoginError::Provider(
             IdpError::Unreachable { provider, .. }
             | IdpError::Misbehaved { provider, .. }

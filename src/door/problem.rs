@@ -12,8 +12,8 @@ use crate::login::{CrossSite, LoginError, LogoutRefused};
 use crate::metrics::{LoginOutcome, LogoutOutcome};
 use crate::session::StoreError;
 
-/// How long to wait before trying again what could not be done, in seconds.
-const RETRY_AFTER_SECONDS: u32 = 5;
+/// How long to wait before trying again what could not be done, in seconds, where nothing tells it better.
+pub const SOON: Option<u32> = Some(5);
 
 /// The word for somebody who may not enter: trying again as the same person is of no use.
 const NOT_ADMITTED: &str = "not_admitted";
@@ -33,8 +33,8 @@ pub struct Problem {
     pub who: AtFault,
     /// What to do.
     pub hint: &'static str,
-    /// Whether the same thing may go well later.
-    pub passing: bool,
+    /// After how many seconds the same thing may go well, if it ever does.
+    pub retry_after: Option<u32>,
 }
 
 /// What is said to a bearer whose token is no good (RFC 6750 section 3).
@@ -63,7 +63,7 @@ impl Problem {
             what: "The gateway cannot reach the place where it keeps sessions, so yours was not ended.".into(),
             who: AtFault::Operator,
             hint: "Try again in a moment. On a shared computer, stay until it says that you are signed out.",
-            passing: true,
+            retry_after: SOON,
         }
     }
 
@@ -80,7 +80,7 @@ impl Problem {
                     .into(),
             who: AtFault::Operator,
             hint: "Try again in a moment, and look whether they are gone.",
-            passing: true,
+            retry_after: SOON,
         }
     }
 
@@ -94,7 +94,7 @@ impl Problem {
             what: "The form does not say what is to be done.".into(),
             who: AtFault::Browser,
             hint: "Open the page again, and use its buttons.",
-            passing: false,
+            retry_after: None,
         }
     }
 
@@ -108,7 +108,7 @@ impl Problem {
             what: "Its address is not among trusted_proxies, so what it says of the request is not believed.".into(),
             who: AtFault::Operator,
             hint: "Add the proxy's address to trusted_proxies in Countersign's config; the log tells it.",
-            passing: false,
+            retry_after: None,
         }
     }
 
@@ -122,7 +122,7 @@ impl Problem {
             what,
             who: AtFault::Operator,
             hint: "Compare the proxy's configuration with the examples.",
-            passing: false,
+            retry_after: None,
         }
     }
 
@@ -136,7 +136,7 @@ impl Problem {
             what: "What the proxy in front asks about it is not well-formed.".into(),
             who: AtFault::Browser,
             hint: "Check the address and the program that sent it.",
-            passing: false,
+            retry_after: None,
         }
     }
 
@@ -150,7 +150,7 @@ impl Problem {
             what: "A moment ago the gateway could not let this request pass; now it could.".into(),
             who: AtFault::Operator,
             hint: "Load the page again.",
-            passing: true,
+            retry_after: SOON,
         }
     }
 
@@ -161,8 +161,8 @@ impl Problem {
         let retry_label = if self.code == NOT_ADMITTED { "Sign in as somebody else" } else { "Try again" };
         let page = Page::Error { title, what, who: *who, hint, request_id, retry, retry_label };
         let mut response = pages.render(self.status, page, nonce);
-        if self.passing {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(RETRY_AFTER_SECONDS));
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         self.challenge(&mut response);
         response
@@ -182,7 +182,7 @@ impl Problem {
     }
 
     fn to_json_with(&self, status: StatusCode, request_id: &str) -> Response {
-        let retry_after = self.passing.then_some(RETRY_AFTER_SECONDS);
+        let retry_after = self.retry_after;
         let message = format!("{}: {}", self.title, self.what);
         let json = Json { error: self.code, message: &message, login_url: None, retry_after, request_id };
         let mut response = json_answer(status, &json);
@@ -243,7 +243,7 @@ impl From<&CheckError> for Problem {
                     .into(),
                 who: AtFault::IdentityProvider,
                 hint: "Try again in a moment.",
-                passing: true,
+                retry_after: SOON,
             },
             CheckError::Mint(_) => Self {
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -252,7 +252,7 @@ impl From<&CheckError> for Problem {
                 what: "The gateway has no key to sign with at the moment.".into(),
                 who: AtFault::Operator,
                 hint: "Try again in a moment. If it lasts, tell whoever runs this site: the signing keys need a look.",
-                passing: true,
+                retry_after: SOON,
             },
         }
     }
@@ -267,7 +267,7 @@ impl From<&StoreError> for Problem {
             what: "The gateway cannot reach the place where it keeps sessions, so it lets nobody pass.".into(),
             who: AtFault::Operator,
             hint: "You are still signed in. Try again in a moment. If it lasts, tell whoever runs this site.",
-            passing: true,
+            retry_after: SOON,
         }
     }
 }
@@ -292,7 +292,15 @@ impl From<&Refusal> for Problem {
             Refusal::BadToken(_) => (StatusCode::UNAUTHORIZED, "Your token is no good here"),
             _ => (StatusCode::BAD_REQUEST, "The request cannot be understood safely"),
         };
-        Self { status, code, title, what: sentence(&refusal.to_string()), who: AtFault::Browser, hint, passing: false }
+        Self {
+            status,
+            code,
+            title,
+            what: sentence(&refusal.to_string()),
+            who: AtFault::Browser,
+            hint,
+            retry_after: None,
+        }
     }
 }
 
@@ -305,7 +313,7 @@ impl From<&CrossSite> for Problem {
             what: "Another site tried to sign you out, so nothing was done.".into(),
             who: AtFault::Browser,
             hint: "To sign out, open the sign-out page of this site and confirm there.",
-            passing: false,
+            retry_after: None,
         }
     }
 }
@@ -324,7 +332,7 @@ impl From<&LoginError> for Problem {
                 what,
                 who: AtFault::Browser,
                 hint: "Start again from the page that you wanted to see.",
-                passing: false,
+                retry_after: None,
             },
             LoginError::FlowGone(_) => Self {
                 status: StatusCode::BAD_REQUEST,
@@ -333,7 +341,7 @@ impl From<&LoginError> for Problem {
                 what,
                 who: AtFault::Browser,
                 hint: "Sign in again. If that does not help, let your browser keep this site's cookies.",
-                passing: false,
+                retry_after: None,
             },
             LoginError::Busy => Self {
                 status: StatusCode::SERVICE_UNAVAILABLE,
@@ -342,7 +350,17 @@ impl From<&LoginError> for Problem {
                 what,
                 who: AtFault::IdentityProvider,
                 hint: "Try again in a moment.",
-                passing: true,
+                retry_after: SOON,
+            },
+            LoginError::TooMany { too_many, .. } => Self {
+                status: StatusCode::TOO_MANY_REQUESTS,
+                code: "too_many_sign_ins",
+                title: "Too many people are signing in",
+                what,
+                who: AtFault::Operator,
+                hint: "Wait a little, then try again. Whoever is signed in already goes on working meanwhile. If it \
+                       lasts, tell whoever runs this site what stands above.",
+                retry_after: Some(u32::try_from(too_many.wait.as_secs()).unwrap_or(u32::MAX)),
             },
             LoginError::UnknownProvider => Self {
                 status: StatusCode::NOT_FOUND,
@@ -351,7 +369,7 @@ impl From<&LoginError> for Problem {
                 what,
                 who: AtFault::Browser,
                 hint: "Start again from the page that you wanted to see.",
-                passing: false,
+                retry_after: None,
             },
             LoginError::ProviderSaidNo { .. } => Self {
                 status: StatusCode::FORBIDDEN,
@@ -360,7 +378,7 @@ impl From<&LoginError> for Problem {
                 what,
                 who: AtFault::IdentityProvider,
                 hint: "Sign in again. If it says no once more, ask whoever runs the identity provider.",
-                passing: false,
+                retry_after: None,
             },
             LoginError::NotAdmitted { .. } => Self {
                 status: StatusCode::FORBIDDEN,
@@ -369,7 +387,7 @@ impl From<&LoginError> for Problem {
                 what,
                 who: AtFault::Operator,
                 hint: "Sign in with another account, or ask whoever runs this site to admit you.",
-                passing: false,
+                retry_after: None,
             },
         }
     }
@@ -389,7 +407,7 @@ impl From<&IdpError> for Problem {
             what,
             who,
             hint,
-            passing: status == StatusCode::SERVICE_UNAVAILABLE,
+            retry_after: SOON.filter(|_| status == StatusCode::SERVICE_UNAVAILABLE),
         };
         match error {
             IdpError::Unreachable { .. } => told(
@@ -492,6 +510,7 @@ pub const fn outcome_of(error: &LoginError) -> LoginOutcome {
         }
         LoginError::NotAdmitted { .. } => LoginOutcome::NotAdmitted,
         LoginError::Store(_) => LoginOutcome::StoreUnavailable,
+        LoginError::TooMany { .. } => LoginOutcome::TooMany,
     }
 }
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use crate::clock::{Clock, UnixTime};
+use crate::bucket::{Bucket, Pace};
+use crate::clock::Clock;
 
 /// A bucket of permissions to ask, which fills up again with time.
 pub(crate) struct Allowance {
-    per_second: u64,
-    burst: u64,
+    pace: Pace,
     reserved: u64,
     bucket: Mutex<Bucket>,
     at_a_time: Semaphore,
@@ -35,19 +35,14 @@ pub(crate) struct Turn<'a> {
     _permit: SemaphorePermit<'a>,
 }
 
-struct Bucket {
-    left: u64,
-    filled_at: UnixTime,
-}
-
 impl Allowance {
     /// `per_second` questions in the long run, `burst` in one second, `at_a_time` under way.
     pub(crate) fn new(per_second: u64, burst: u64, at_a_time: usize, clock: Arc<dyn Clock>) -> Self {
+        let pace = Pace::new(per_second, Duration::from_secs(1), burst);
         Self {
-            per_second,
-            burst,
+            pace,
             reserved: 0,
-            bucket: Mutex::new(Bucket { left: burst, filled_at: clock.now() }),
+            bucket: Mutex::new(Bucket::full(&pace, clock.now())),
             at_a_time: Semaphore::new(at_a_time),
             strangers_at_a_time: Semaphore::new(at_a_time),
             clock,
@@ -58,7 +53,7 @@ impl Allowance {
     pub(crate) fn with_reserve(self) -> Self {
         let at_a_time = self.at_a_time.available_permits();
         let strangers_at_a_time = Semaphore::new(at_a_time - at_a_time / 4);
-        Self { reserved: self.burst / 4, strangers_at_a_time, ..self }
+        Self { reserved: self.pace.at_once() / 4, strangers_at_a_time, ..self }
     }
 
     /// The permission to ask one question; none if there is none within `patience`.
@@ -75,23 +70,16 @@ impl Allowance {
     }
 
     fn take(&self, standing: Standing) -> bool {
-        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = self.clock.now();
-        let earned = now.since(bucket.filled_at).as_secs().saturating_mul(self.per_second);
-        bucket.left = bucket.left.saturating_add(earned).min(self.burst);
-        // A clock that was set back earns nothing until it has caught up, but does not starve us until then.
-        bucket.filled_at = now;
         let kept = if standing == Standing::Stranger { self.reserved } else { 0 };
-        let taken = bucket.left > kept;
-        bucket.left -= u64::from(taken);
-        taken
+        let mut bucket = self.bucket.lock().unwrap_or_else(PoisonError::into_inner);
+        bucket.take(&self.pace, kept, self.clock.now()).is_ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::TestClock;
+    use crate::clock::{TestClock, UnixTime};
 
     const PATIENCE: Duration = Duration::from_mins(1);
 

@@ -11,7 +11,7 @@ use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
 use openidconnect::{AccessToken, AccessTokenHash, JsonWebKey};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Semaphore};
 
 use super::metadata::{Endpoint, fetch_json};
 use super::outbound::Outbound;
@@ -25,14 +25,23 @@ use crate::secret::SecretText;
 const REFETCH_PAUSE: Duration = Duration::from_secs(30);
 /// The same while there are no keys at all, so that sign-in works soon after the provider is back.
 const FIRST_FETCH_PAUSE: Duration = Duration::from_secs(2);
+/// How many tokens wait for newer keys at a time. Each keeps a request open for as long as the provider takes.
+const MOST_WAITING: usize = 256;
 /// RFC 7518 section 3.3.
 const RSA_LEAST_BYTES: usize = 2048 / 8;
 
 /// The keys last seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Keys {
     current: ArcSwap<Vec<Key>>,
     asked_at: Mutex<Option<UnixTime>>,
+    waiting: Semaphore,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { current: ArcSwap::default(), asked_at: Mutex::default(), waiting: Semaphore::new(MOST_WAITING) }
+    }
 }
 
 /// A token whose signature is good. Nothing that it says has been judged.
@@ -149,6 +158,8 @@ impl Keys {
         clock: &dyn Clock,
         newer: impl Future<Output = Result<Vec<u8>, Trouble>>,
     ) -> Result<(), Trouble> {
+        let too_many = |_| Trouble::Unreachable("too many wait for them".to_owned());
+        let _place = self.waiting.try_acquire().map_err(too_many)?;
         let mut asked_at = self.asked_at.lock().await;
         if !Arc::ptr_eq(seen, &self.current.load()) {
             return Ok(());

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use url::Url;
 
-use self::address::{PrivateAddress, PublicResolver};
+use self::address::{Lookup, PrivateAddress, PublicResolver, by_the_system};
 pub(crate) use self::address::{is_public_host, resolves_to_private};
 use crate::config::EgressSettings;
 use crate::identity::ProviderId;
@@ -103,6 +103,10 @@ impl Outbound {
     /// # Errors
     /// If the CA bundle, the proxy or the system's certificates cannot be used.
     pub fn new(settings: &EgressSettings) -> Result<Self, OutboundError> {
+        Self::with_lookup(settings, by_the_system)
+    }
+
+    fn with_lookup(settings: &EgressSettings, lookup: Lookup) -> Result<Self, OutboundError> {
         if rustls::crypto::CryptoProvider::get_default().is_none() {
             // Whoever installs one in the same moment installs the same.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -110,8 +114,8 @@ impl Outbound {
         let proxy_host = settings.proxy.as_ref().and_then(Url::host_str).map(str::to_owned);
         let failed = |error: reqwest::Error| OutboundError::Client { reason: whole_story(&error) };
         let anywhere = builder(settings)?.build().map_err(failed)?;
-        let public_only =
-            builder(settings)?.dns_resolver(Arc::new(PublicResolver { proxy_host })).build().map_err(failed)?;
+        let resolver = Arc::new(PublicResolver { proxy_host, lookup });
+        let public_only = builder(settings)?.dns_resolver(resolver).build().map_err(failed)?;
         Ok(Self { anywhere, public_only, deadline: Self::DEADLINE, counted: None })
     }
 
@@ -308,6 +312,14 @@ fn whole_story(error: &reqwest::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::net::SocketAddr;
+    use std::pin::pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
+    use futures_util::future::{BoxFuture, poll_immediate};
+
     use super::*;
 
     fn call(url: &str) -> HttpRequest {
@@ -323,6 +335,37 @@ mod tests {
             let tried = outbound.call(IdpOperation::Discovery, call(url), Reach::Anywhere).await;
             assert!(!matches!(tried, Err(CallError::PrivateAddress(_))), "{url}: {tried:?}");
         }
+    }
+
+    /// A name server that somebody else runs answers every question as it likes.
+    #[tokio::test]
+    async fn the_address_that_was_judged_is_the_one_that_is_dialled() {
+        static QUESTIONS: AtomicUsize = AtomicUsize::new(0);
+        fn public_first(_: String) -> BoxFuture<'static, std::io::Result<Vec<SocketAddr>>> {
+            // TEST-NET-1 (RFC 5737): public as far as anybody can tell, and nobody is there.
+            let first = QUESTIONS.fetch_add(1, Ordering::SeqCst) == 0;
+            let address = if first { "192.0.2.1:0" } else { "127.0.0.1:0" };
+            ready(Ok(vec![address.parse().expect("an address")])).boxed()
+        }
+        let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://rebinding.example.com:{}/", inside.local_addr().expect("an address").port());
+        let outbound = Outbound::with_lookup(&EgressSettings::default(), public_first).expect("an open way");
+        let outbound = outbound.with_deadline(Duration::from_millis(300));
+        let first = outbound.call(IdpOperation::Discovery, call(&url), Reach::PublicOnly).await;
+        assert!(matches!(first, Err(CallError::Unreachable(_) | CallError::TooSlow(_))), "{first:?}");
+        assert_eq!(QUESTIONS.load(Ordering::SeqCst), 1, "it is asked for once, and what it said is dialled");
+        let second = outbound.call(IdpOperation::Discovery, call(&url), Reach::PublicOnly).await;
+        assert!(matches!(second, Err(CallError::PrivateAddress(_))), "{second:?}");
+        assert!(poll_immediate(pin!(inside.accept())).await.is_none(), "nobody came");
+    }
+
+    #[tokio::test]
+    async fn one_private_address_among_public_ones_is_enough() {
+        let mixed: Lookup = |_| ready(Ok(vec![([192, 0, 2, 1], 0).into(), ([10, 0, 0, 1], 0).into()])).boxed();
+        let outbound = Outbound::with_lookup(&EgressSettings::default(), mixed).expect("an open way");
+        let refused =
+            outbound.call(IdpOperation::Discovery, call("http://mixed.example.com:1/"), Reach::PublicOnly).await;
+        assert!(matches!(refused, Err(CallError::PrivateAddress(_))), "{refused:?}");
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod tokens;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwapOption;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use url::form_urlencoded;
 
 pub use self::finding::Readiness;
@@ -33,6 +33,7 @@ pub struct Provider {
     keys: Keys,
     last_trouble: Mutex<Option<Trouble>>,
     last_sighting: tokio::sync::Mutex<Option<Sighting>>,
+    waiting: Semaphore,
     wanted: Notify,
 }
 
@@ -50,6 +51,7 @@ impl Provider {
             keys: Keys::default(),
             last_trouble: Mutex::new(None),
             last_sighting: tokio::sync::Mutex::default(),
+            waiting: Semaphore::new(finding::MOST_WAITING),
             wanted: Notify::new(),
         }
     }

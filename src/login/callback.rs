@@ -6,7 +6,7 @@ use cookie::time::Duration as CookieDuration;
 use http::HeaderMap;
 
 use super::flow::{self, Flow};
-use super::whence::whence;
+use super::whence::{address, whence};
 use super::{Login, LoginError, Onward};
 use crate::audit;
 use crate::identity::ProviderId;
@@ -44,7 +44,7 @@ impl Login {
     ///
     /// # Errors
     /// If the answer is broken or belongs to no flow of this browser, if the provider said no or delivers no identity,
-    /// if the user may not enter, or if the store does not answer.
+    /// if the user may not enter, if too many come back, or if the store does not answer.
     pub async fn callback(
         &self,
         provider: Option<&str>,
@@ -63,11 +63,17 @@ impl Login {
             }
             Some(flow) => flow,
         };
+        let too_many = |too_many| LoginError::TooMany { provider: flow.provider.clone(), too_many };
+        // Only now, for strangers without a flow are to take nothing from those who have one.
+        self.callbacks.of_one(address(headers, peer, &self.trusted_proxies)).map_err(too_many)?;
         // Each exchange holds a connection to the provider; a provider that hangs must not use up our own.
-        let _place = self.exchanges.try_acquire().map_err(|_| LoginError::Busy)?;
+        let places = self.exchanges.get(&flow.provider).ok_or(LoginError::UnknownProvider)?;
+        let _place = places.try_acquire().map_err(|_| LoginError::Busy)?;
         if !self.sessions.burn_flow(flow.fingerprint(), flow.ends_at()).await? {
             return self.stale(headers, "it was finished before").await;
         }
+        // Only now, for one flow that is shown again and again is to take from nobody but its own address.
+        self.callbacks.of_all().map_err(too_many)?;
         let signed_in = self.exchange(&flow, answer).await?;
         self.welcome(&flow, headers, peer, signed_in).await
     }

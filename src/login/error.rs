@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use super::TooMany;
 use crate::identity::{ProviderId, UserId};
 use crate::idp::IdpError;
 use crate::session::StoreError;
@@ -49,6 +50,14 @@ pub enum LoginError {
     /// More people are signing in at this moment than the provider keeps up with. Passing.
     #[error("too many people are signing in at this moment")]
     Busy,
+    /// More sign-ins than may be. Passing.
+    #[error("{too_many}")]
+    TooMany {
+        /// Where it would have gone on.
+        provider: ProviderId,
+        /// Whose bound it is, and when it is over.
+        too_many: TooMany,
+    },
     /// The store did not answer: nothing was begun, or nothing was ended.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -27,6 +27,10 @@ const MOST: usize = 5;
 /// How many bytes their cookies may take together: gateways refuse request headers that grow too large.
 const MOST_BYTES: usize = 6 * 1024;
 
+/// How many that are there already are looked at: each takes a key to open, and a header to take away. The older ones come
+/// first, and the next login sees the rest.
+const MOST_LOOKED_AT: usize = 32;
+
 /// How many characters of the state name the cookie. The whole state is compared once the cookie is open.
 const NAME_LENGTH: usize = 12;
 
@@ -125,6 +129,7 @@ pub(super) fn make_room(
         .flows(headers)
         .into_iter()
         .filter(|(name, _)| *name != SIGNED_OUT)
+        .take(MOST_LOOKED_AT)
         .map(|(name, value)| {
             let flow = open(name, value, keys).filter(|flow| now < flow.ends_at());
             let size = names.flow_prefix().len() + name.len() + value.len();

@@ -1,10 +1,13 @@
 //! `/oauth2/start`: a flow begins, and the browser goes to the provider.
 
+use std::net::IpAddr;
+
 use http::HeaderMap;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
 use super::flow::{self, Flow};
+use super::whence::address;
 use super::{Login, LoginError, Onward};
 use crate::identity::ProviderId;
 use crate::idp::{AuthorizationRequest, Prompt};
@@ -50,11 +53,16 @@ impl StartQuery {
 }
 
 impl Login {
-    /// Begins a login.
+    /// Begins a login. `peer` is at the other end of the connection.
     ///
     /// # Errors
-    /// If no such provider is configured, or it cannot be reached.
-    pub async fn start(&self, headers: &HeaderMap, query: &StartQuery) -> Result<Started, LoginError> {
+    /// If no such provider is configured, if it cannot be reached, or if too many logins have begun.
+    pub async fn start(
+        &self,
+        headers: &HeaderMap,
+        query: &StartQuery,
+        peer: Option<IpAddr>,
+    ) -> Result<Started, LoginError> {
         let return_to = self.return_to(query.rd.as_deref());
         let provider = match (&query.provider, &*self.providers) {
             (Some(id), _) => {
@@ -68,6 +76,10 @@ impl Login {
                 ));
             }
         };
+        // One's own bound first: who is held by it takes nothing from the others.
+        let whence = address(headers, peer, &self.trusted_proxies);
+        let counted = self.starts.of_one(whence).and_then(|()| self.starts.of_all());
+        counted.map_err(|too_many| LoginError::TooMany { provider: provider.id().clone(), too_many })?;
         provider.is_there().await?;
         let now = self.clock.now();
         let flow = Flow::begin(provider.id().clone(), return_to.as_str().to_owned(), now, &*self.entropy);

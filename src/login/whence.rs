@@ -1,5 +1,5 @@
-//! Where a browser is, as far as its request tells: for people to know their own sessions by. Anybody can write any of it,
-//! so nothing is decided by it.
+//! Where a browser is, as far as its request tells: for people to know their own sessions by, and for no address to take what
+//! is everybody's. Nobody is let in by it.
 
 use std::net::IpAddr;
 
@@ -57,7 +57,7 @@ fn device(headers: &HeaderMap) -> Option<String> {
 
 /// The last address in `X-Forwarded-For` that is no trusted proxy's. Without the header the peer is the browser; where
 /// somebody else sends it, nothing is known.
-fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Option<IpAddr> {
+pub(super) fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Option<IpAddr> {
     let peer = peer?.to_canonical();
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
     if !headers.contains_key(&FORWARDED_FOR) {

@@ -136,6 +136,8 @@ labels! {
         NotAdmitted = "not_admitted",
         /// The session could not be stored.
         StoreUnavailable = "store_unavailable",
+        /// More than the limits allow.
+        TooMany = "too_many",
     }
 }
 

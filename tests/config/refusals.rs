@@ -9,6 +9,7 @@ mod header;
 mod identity;
 mod kubernetes;
 mod lifetime;
+mod limits;
 mod provider;
 mod redis;
 mod rule;

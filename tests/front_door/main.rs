@@ -28,6 +28,7 @@ mod forward_auth;
 mod front_proxy;
 mod grpc;
 mod keys;
+mod limits;
 mod own_sessions;
 mod planted;
 mod provider_logout;

@@ -42,6 +42,19 @@ async fn a_logout_token_ends_all_sessions_of_its_subject() {
 const REASON: &str = "the provider ended it (back channel)";
 
 #[tokio::test]
+async fn a_flood_of_tokens_with_unknown_keys_is_no_flood_at_the_provider() {
+    let house = House::open().await;
+    let fetched = house.idp.hits(JWKS);
+    for number in 0..100 {
+        house.idp.lie(|idp| idp.header = Box::new(move |header| header["kid"] = json!(format!("unknown-{number}"))));
+        assert_refused(&house, &house.idp.logout_token(|_| ()), &format!("no RS256 key `unknown-{number}`")).await;
+    }
+    // Whoever wanted to sign in before the provider was found makes the gateway look a second time, by itself.
+    let fetched = house.idp.hits(JWKS) - fetched;
+    assert!(fetched <= 2, "{fetched} fetches for 100 tokens");
+}
+
+#[tokio::test]
 async fn a_logout_token_with_a_sid_ends_that_session_alone() {
     let house = House::open().await;
     let one = signed_in_as(&house, "s-1").await;

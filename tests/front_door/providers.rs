@@ -1,8 +1,12 @@
 //! Several providers: one is chosen, and none can answer for another.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use crate::browser::{SESSION, target_of};
+use http::Method;
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use crate::browser::{PAGE, SESSION, target_of};
 use crate::house::{House, eventually, provider};
 use crate::lying_idp::{LyingIdp, TOKEN};
 
@@ -62,6 +66,30 @@ async fn an_answer_at_anothers_address_is_refused() {
     assert_eq!(page.status, 502);
     assert!(page.page().contains("the callback names the issuer"));
     assert_eq!((house.idp.hits(TOKEN), other.hits(TOKEN)), (0, 0), "no code went anywhere");
+}
+
+#[tokio::test]
+async fn one_that_hangs_does_not_hold_up_those_of_the_other() {
+    let (house, other) = two_providers().await;
+    let mut waiting = Vec::new();
+    for _ in 0..129 {
+        let browser = house.browser();
+        let callback = target_of(&browser.visit(&house.idp, "/oauth2/start?provider=corp").await);
+        waiting.push((browser, callback));
+    }
+    let gate = Arc::new(Semaphore::new(0));
+    house.idp.lie(|idp| drop(idp.held.insert(TOKEN, gate.clone())));
+    let (last, callback) = waiting.pop().expect("129");
+    let mut sockets = Vec::new();
+    for (browser, callback) in &waiting {
+        sockets.push(browser.send(&Method::GET, callback, &[PAGE], "").await);
+    }
+    eventually("all of them wait", async || (house.idp.hits(TOKEN) == 128).then_some(())).await;
+    assert_eq!(last.get(&callback).await.status, 503, "no more than these wait for it");
+    let guest = house.browser();
+    let callback = guest.visit(&other, "/oauth2/start?provider=guests").await;
+    assert_eq!(guest.get(&target_of(&callback)).await.status, 303);
+    gate.add_permits(1000);
 }
 
 #[tokio::test]

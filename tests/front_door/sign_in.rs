@@ -107,6 +107,25 @@ async fn the_sixth_login_drops_the_oldest() {
 }
 
 #[tokio::test]
+async fn a_thousand_flow_cookies_cost_no_more_than_some_do() {
+    let house = House::open().await;
+    let browser = house.browser();
+    for number in 0..1_000 {
+        browser.plant(&format!("{FLOW}{number:012}"), "x");
+    }
+    let started = browser.get("/oauth2/start").await;
+    assert_eq!(started.status, 302);
+    let taken_away = started.cookies().iter().filter(|cookie| cookie.value().is_empty()).count();
+    assert_eq!((taken_away, started.cookies().len()), (32, 33), "the oldest, and one is set");
+    // It is found among them, and the rest is taken away by and by.
+    assert_eq!(browser.get(&target_of(&house.idp.visit(started.location()))).await.status, 303);
+    for _ in 0..33 {
+        browser.get("/oauth2/start").await;
+    }
+    assert!(browser.flows().len() <= 5, "{}", browser.flows().len());
+}
+
+#[tokio::test]
 async fn flow_cookies_take_six_kibibytes_at_most() {
     let house = House::open().await;
     let browser = house.browser();

@@ -1,8 +1,12 @@
 //! Key sets as they are in the world, and rotation.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::poll_immediate;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::lying_idp::{Answer, JWKS, Signing, USERINFO};
 use crate::rig::{Kind, Rig, assert_refused, overwrite};
@@ -87,6 +91,66 @@ async fn a_flood_of_unknown_keys_is_no_flood_at_the_provider() {
     rig.clock.advance(Duration::from_secs(1));
     rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
     assert_eq!(rig.idp.hits(JWKS), 3);
+}
+
+#[tokio::test]
+async fn a_flood_of_logout_tokens_with_unknown_keys_shares_the_pause() {
+    let rig = Rig::found().await;
+    rig.idp.lie(|idp| idp.header = Box::new(|header| header["kid"] = json!("unknown")));
+    rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
+    for _ in 0..20 {
+        let refused = rig.provider.verify_logout(&rig.idp.logout_token(|_| ())).await;
+        assert_refused(refused, &Kind::Misbehaved, "no RS256 key `unknown`");
+    }
+    assert_eq!(rig.idp.hits(JWKS), 2, "one at discovery, one for the sign-in");
+    rig.clock.advance(Duration::from_secs(30));
+    for _ in 0..20 {
+        assert!(rig.provider.verify_logout(&rig.idp.logout_token(|_| ())).await.is_err());
+    }
+    assert_eq!(rig.idp.hits(JWKS), 3);
+}
+
+/// Whoever brings tokens costs them nothing: a provider that hangs must not make us keep all of them.
+#[tokio::test]
+async fn so_many_tokens_wait_for_newer_keys_and_no_more() {
+    let rig = Rig::found().await;
+    let gate = Arc::new(Semaphore::new(0));
+    rig.idp.lie(|idp| {
+        idp.header = Box::new(|header| header["kid"] = json!("unknown"));
+        idp.held.insert(JWKS, gate.clone());
+    });
+    let token = rig.idp.logout_token(|_| ());
+    let mut waiting = Vec::new();
+    for _ in 0..256 {
+        let mut verified = Box::pin(rig.provider.verify_logout(&token));
+        assert!(poll_immediate(verified.as_mut()).await.is_none(), "it waits");
+        waiting.push(verified);
+    }
+    let refused = poll_immediate(pin!(rig.provider.verify_logout(&token))).await.expect("it does not wait");
+    assert_refused(refused, &Kind::Unreachable, "newer keys could not be had: too many wait for them");
+    gate.add_permits(1);
+    for verified in waiting {
+        assert_refused(verified.await, &Kind::Misbehaved, "no RS256 key `unknown`");
+    }
+    assert_eq!(rig.idp.hits(JWKS), 2, "all of them waited for one answer");
+}
+
+#[tokio::test]
+async fn so_many_people_wait_for_a_sign_of_a_provider_and_no_more() {
+    let rig = Rig::found().await;
+    let gate = Arc::new(Semaphore::new(0));
+    rig.idp.lie(|idp| drop(idp.held.insert(JWKS, gate.clone())));
+    let mut waiting = Vec::new();
+    for _ in 0..4_096 {
+        let mut told = Box::pin(rig.provider.is_there());
+        assert!(poll_immediate(told.as_mut()).await.is_none(), "it waits");
+        waiting.push(told);
+    }
+    let refused = poll_immediate(pin!(rig.provider.is_there())).await.expect("it does not wait");
+    assert_refused(refused, &Kind::Unreachable, "too many wait for a sign of it");
+    drop(waiting);
+    gate.add_permits(2);
+    rig.provider.is_there().await.expect("there is room again");
 }
 
 #[tokio::test]

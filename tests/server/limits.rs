@@ -1,4 +1,8 @@
 use countersign::server::Limits;
+use http_body_util::Empty;
+use hyper::body::Bytes;
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -100,4 +104,35 @@ async fn streams_that_are_reset_at_once_end_the_connection() {
     }
     socket.write_all(&bytes).await.expect("it is sent");
     assert_eq!(goaway(&mut socket).await, ENHANCE_YOUR_CALM);
+}
+
+#[tokio::test]
+async fn streams_that_we_have_to_reset_end_the_connection() {
+    let server = start(Limits { max_local_reset_streams: 5, ..Limits::default() }).await;
+    let mut socket = server.connect().await;
+    let mut bytes = HTTP2_PREFACE.to_vec();
+    for stream in (1..=23_u8).step_by(2) {
+        // HEADERS that leave the stream open; then WINDOW_UPDATE by more than a window may be, for which we reset it.
+        bytes.extend([0, 0, 9, 1, 4, 0, 0, 0, stream, 0x82, 0x86, 0x84, 0x41, 4, b'h', b'e', b'r', b'e']);
+        bytes.extend([0, 0, 4, 8, 0, 0, 0, 0, stream, 0x7f, 0xff, 0xff, 0xff]);
+    }
+    socket.write_all(&bytes).await.expect("it is sent");
+    assert_eq!(goaway(&mut socket).await, ENHANCE_YOUR_CALM);
+}
+
+#[tokio::test]
+async fn headers_over_http2_that_are_too_large_are_answered_431() {
+    let server = start(Limits { max_header_bytes: 16 * 1024, ..Limits::default() }).await;
+    for (size, status) in [(15 * 1024, 200), (17 * 1024, 431)] {
+        let socket = TokioIo::new(server.connect().await);
+        let (mut client, connection) = http2::handshake(TokioExecutor::new(), socket).await.expect("a handshake");
+        let connection = tokio::spawn(connection);
+        // As many cookies as a browser likes, each in a field of its own.
+        let cookies = (0..size / 1024).map(|number| format!("c{number}={}", "y".repeat(980)));
+        let request = cookies.fold(http::Request::get("http://here/hello"), |request, it| request.header("cookie", it));
+        let request = request.body(Empty::<Bytes>::new()).expect("a request");
+        let answer = timeout(PATIENCE, client.send_request(request)).await.expect("in time").expect("an answer");
+        assert_eq!(answer.status().as_u16(), status);
+        connection.abort();
+    }
 }

@@ -1,9 +1,12 @@
 //! Tells public addresses from those inside a network, when a connection is dialled: a name is checked by what it
 //! resolves to, so that a provider cannot rename its way in.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 use tokio::net::lookup_host;
@@ -12,10 +15,19 @@ use tokio::time::timeout;
 /// How long a name server is waited for; behind a proxy there may be none that knows.
 const RESOLVED_WITHIN: Duration = Duration::from_secs(3);
 
-/// Resolves names to their public addresses only.
+/// Resolves names to their public addresses only. What is judged here is what is dialled: nobody asks again in between.
 pub(super) struct PublicResolver {
     /// The egress proxy, which the operator named and which may well be inside.
     pub(super) proxy_host: Option<String>,
+    pub(super) lookup: Lookup,
+}
+
+/// Where a name leads, without a port.
+pub(super) type Lookup = fn(String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>>;
+
+/// As the system has it.
+pub(super) fn by_the_system(host: String) -> BoxFuture<'static, io::Result<Vec<SocketAddr>>> {
+    async move { Ok(lookup_host((host.as_str(), 0)).await?.collect()) }.boxed()
 }
 
 /// A name that leads inside.
@@ -26,9 +38,9 @@ pub(super) struct PrivateAddress(pub(super) String);
 impl Resolve for PublicResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let host = name.as_str().to_owned();
-        let exempt = self.proxy_host.as_ref() == Some(&host);
+        let (exempt, looked_up) = (self.proxy_host.as_ref() == Some(&host), (self.lookup)(host.clone()));
         Box::pin(async move {
-            let found: Vec<SocketAddr> = lookup_host((host.as_str(), 0)).await?.collect();
+            let found = looked_up.await?;
             // One private address among public ones is refused too: which one is dialled is chance.
             if !exempt && found.iter().any(|address| !is_public(address.ip())) {
                 return Err(PrivateAddress(host).into());

@@ -23,6 +23,8 @@ const FOUND_FOR: Duration = Duration::from_hours(1);
 const THERE_FOR: Duration = Duration::from_secs(3);
 /// How long a missing answer is taken as a sign that it is not: whoever waits in line is told the same.
 const AWAY_FOR: Duration = Duration::from_secs(1);
+/// How many people wait to be told at a time.
+pub(super) const MOST_WAITING: usize = 4_096;
 /// How long a person waits to be told that it is not.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -63,6 +65,8 @@ impl Provider {
     /// If it has not been found yet, does not answer, or answers nonsense.
     pub async fn is_there(&self) -> Result<(), IdpError> {
         let endpoints = self.known()?;
+        let too_many = |_| Trouble::Unreachable("too many wait for a sign of it".to_owned()).at(self.id());
+        let _place = self.waiting.try_acquire().map_err(too_many)?;
         let mut last = self.last_sighting.lock().await;
         let fresh =
             last.as_ref().filter(|seen| seen.at.elapsed() < if seen.outcome.is_ok() { THERE_FOR } else { AWAY_FOR });
