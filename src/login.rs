@@ -36,6 +36,7 @@ pub use own_sessions::{OwnSessions, ToEnd};
 pub use provider_logout::LogoutRefused;
 pub use sign_out::{CrossSite, SignedOut};
 pub use start::{Choice, StartQuery, Started};
+pub use whence::whence;
 
 /// The browser door's paths behind the prefix at which no login may end.
 const STEPS: [&str; 7] =
