@@ -174,7 +174,23 @@ fn words(target: &str) -> Vec<Vec<u8>> {
     let text = if root().join(&path).exists() { read(&path) } else { Vec::new() };
     let text = String::from_utf8(text).expect("a dictionary is text");
     let quoted = text.lines().filter_map(|line| line.strip_prefix('"')?.strip_suffix('"'));
-    quoted.map(|word| word.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\").into_bytes()).collect()
+    quoted.map(unescaped).collect()
+}
+
+/// A word as libFuzzer reads it: `\\`, `\"` and `\x` with two digits.
+fn unescaped(word: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), word);
+    while let Some((before, behind)) = rest.split_once('\\') {
+        bytes.extend_from_slice(before.as_bytes());
+        let (byte, length) = match behind.strip_prefix('x') {
+            Some(digits) => (u8::from_str_radix(&digits[..2], 16).expect("two digits"), 3),
+            None => (behind.as_bytes()[0], 1),
+        };
+        bytes.push(byte);
+        rest = &behind[length..];
+    }
+    bytes.extend_from_slice(rest.as_bytes());
+    bytes
 }
 
 fn names_in(directory: &str) -> impl Iterator<Item = String> {
