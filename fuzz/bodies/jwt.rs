@@ -38,6 +38,8 @@ fn raw(jwks: &[u8], token: &[u8]) {
 /// With a good signature over whatever the header and the payload are.
 fn signed(header: &[u8], payload: &[u8], others: &str) {
     let token = signing::sign(header, payload);
+    let others_alone = verified_by(&ALLOWED[1..], signing::key_set(others).as_bytes(), &token);
+    assert!(others_alone.is_none(), "signed as nobody is allowed to: {token}");
     let Some(read) = verified(signing::key_set(others).as_bytes(), &token) else {
         let honest = header == br#"{"alg":"EdDSA","kid":"one"}"# && others.is_empty();
         let claims = serde_json::from_slice::<Value>(payload).is_ok_and(|claims| claims.is_object());
@@ -86,7 +88,11 @@ fn says_what_is_written(read: &SignedClaims, token: &str) -> Value {
 
 /// What the token says, if it is believed; nobody has newer keys.
 fn verified(jwks: &[u8], token: &str) -> Option<SignedClaims> {
-    let algorithms = ALLOWED.map(str::to_owned).to_vec();
+    verified_by(&ALLOWED, jwks, token)
+}
+
+fn verified_by(algorithms: &[&str], jwks: &[u8], token: &str) -> Option<SignedClaims> {
+    let algorithms = algorithms.iter().map(|&name| name.to_owned()).collect();
     let keys = PublishedKeys::new(algorithms, Arc::new(TestClock::at(NOW)));
     if keys.take(jwks).is_err() {
         return None;

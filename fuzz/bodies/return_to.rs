@@ -2,6 +2,7 @@
 
 use countersign::return_to::{Origins, ReturnTo};
 use http::HeaderValue;
+use percent_encoding::percent_decode_str;
 use url::{Position, Url};
 
 use super::house::{self, ORIGIN};
@@ -41,7 +42,11 @@ fn stays_here(rd: &str, there: &str) {
     assert_eq!(url.origin().ascii_serialization(), origin, "{rd:?}");
     assert_eq!((url.as_str(), url.username(), url.password()), (there, "", None), "{rd:?}");
     assert!(url[Position::BeforePath..].len() <= ReturnTo::MAX_BYTES, "{rd:?} is too long");
-    assert!(!url.path().contains('\\'), "{rd:?} led to {there:?}");
+    // Some servers take a backslash for a slash, and a control character for nothing, also where it is encoded.
+    let decoded = percent_decode_str(url.path()).collect::<Vec<u8>>();
+    assert!(!decoded.iter().any(|byte| *byte == b'\\' || byte.is_ascii_control()), "{rd:?} led to {there:?}");
+    let before_query = rd.split(['?', '#']).next().unwrap_or_default();
+    assert!(!before_query.contains('\\') || there == format!("{origin}/"), "{rd:?} led to {there:?}");
     assert!(there.bytes().all(|byte| (0x21..0x7f).contains(&byte)), "{rd:?} led to {there:?}");
     assert!(HeaderValue::from_str(there).is_ok(), "{there:?} is no header");
 }
