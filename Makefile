@@ -1,6 +1,6 @@
 # What a newcomer types. Each target is one line here; the work is in cargo and in tests/tools.
 
-.PHONY: help dev quick tools test rig corpus chart lint bench bench-flood bench-scale audit
+.PHONY: help dev quick tools test rig corpus fuzz chart lint bench bench-flood bench-scale audit
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -23,11 +23,15 @@ rig: tools ## only the tests with real parts
 corpus: ## a corpus of hostile requests, put to the shipped Envoy example or to any gateway (tests/corpus/README.md)
 	@tests/tools/corpus
 
+fuzz: ## the fuzzers, each for a minute: SECONDS=600 is ten; needs a nightly toolchain, and says so
+	@SECONDS_EACH=$(or $(SECONDS),60) tests/tools/fuzz $(TARGETS)
+
 chart: tools ## only the tests of the Helm chart
 	@tests/manifests/chart
 
 lint: ## formatting and clippy
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --test rig --test redis -- -D warnings
 

@@ -31,11 +31,12 @@ pub(crate) use self::allowance::{Allowance, Standing};
 pub use self::diagnosis::{KeysTrouble, Symptom, published_keys};
 pub(crate) use self::id_token::time as numeric_date;
 pub use self::logout_token::ProviderLogout;
+pub use self::metadata::{Endpoint, Endpoints};
 pub(crate) use self::named_keys::NamedKeys;
-pub(crate) use self::outbound::Reach;
-pub use self::outbound::{Outbound, OutboundError};
+pub use self::outbound::{Outbound, OutboundError, Reach};
 pub use self::provider::{Provider, Readiness};
-pub(crate) use self::published::{Issuer, PublishedKeys, SignedClaims, Unverified};
+pub(crate) use self::published::Issuer;
+pub use self::published::{PublishedKeys, SignedClaims, Unverified};
 pub(crate) use self::trouble::quotable;
 
 use crate::clock::UnixTime;

@@ -40,6 +40,7 @@ pub use own_sessions::{OwnSessions, ToEnd};
 pub use provider_logout::LogoutRefused;
 pub use sign_out::{CrossSite, Reader};
 pub use start::{Choice, StartQuery, Started};
+pub use whence::whence;
 
 use bounds::Bounds;
 

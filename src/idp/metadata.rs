@@ -13,26 +13,32 @@ use crate::metrics::IdpOperation;
 
 /// A place that we call.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoint {
-    pub(super) url: Url,
-    pub(super) reach: Reach,
+pub struct Endpoint {
+    /// Where.
+    pub url: Url,
+    /// Which addresses it may turn out to have.
+    pub reach: Reach,
 }
 
 /// Where everything is, settings first.
 #[derive(Clone, Debug)]
-pub(super) struct Endpoints {
+pub struct Endpoints {
     /// For browsers; may be relative.
-    pub(super) authorization: String,
-    pub(super) token: Endpoint,
-    pub(super) jwks: Endpoint,
-    pub(super) userinfo: Option<Endpoint>,
-    pub(super) revocation: Option<Endpoint>,
+    pub authorization: String,
+    /// Where codes and refresh tokens are redeemed.
+    pub token: Endpoint,
+    /// Where its keys are.
+    pub jwks: Endpoint,
+    /// Where it tells who somebody is, if anywhere.
+    pub userinfo: Option<Endpoint>,
+    /// Where tokens are revoked, if anywhere.
+    pub revocation: Option<Endpoint>,
     /// For browsers.
-    pub(super) end_session: Option<Url>,
+    pub end_session: Option<Url>,
     /// Whether callbacks carry `iss` (RFC 9207 section 3).
-    pub(super) callback_has_issuer: bool,
+    pub callback_has_issuer: bool,
     /// Whether `prompt=select_account` is known there (Initiating User Registration via OpenID Connect, section 4).
-    pub(super) selects_accounts: bool,
+    pub selects_accounts: bool,
 }
 
 /// The members of a discovery document that matter here; the others are not even read.
@@ -69,11 +75,20 @@ impl Endpoints {
     /// Asks the provider.
     pub(super) async fn discover(settings: &ProviderSettings, outbound: &Outbound) -> Result<Self, Trouble> {
         let (document, reach) = Document::fetch(&settings.issuer, outbound).await?;
-        document.settle(settings, reach).map_err(|reason| Trouble::Misbehaved(format!("discovery: {reason}")))
+        document.settle(settings, reach).map_err(misbehaved)
+    }
+
+    /// What a discovery document gives that the settings' issuer has answered with; `reach` is how far it may lead.
+    ///
+    /// # Errors
+    /// If it is none, or another issuer's, or lacks what it takes to sign somebody in, or names what we would not call.
+    pub fn read(document: &[u8], settings: &ProviderSettings, reach: Reach) -> Result<Self, String> {
+        Document::read(document, &settings.issuer)?.settle(settings, reach)
     }
 
     /// The origins that browsers are sent to, each once; a relative address has none.
-    pub(super) fn origins(&self) -> Vec<String> {
+    #[must_use]
+    pub fn origins(&self) -> Vec<String> {
         let authorization = Url::parse(&self.authorization).ok();
         let mut origins: Vec<String> = [authorization.as_ref(), self.end_session.as_ref()]
             .into_iter()
@@ -90,27 +105,28 @@ pub(super) async fn discover_jwks(issuer: &str, outbound: &Outbound) -> Result<E
     let (document, reach) = Document::fetch(issuer, outbound).await?;
     let address = document.jwks_uri.ok_or_else(|| "it names no jwks_uri".to_owned());
     let url = address.and_then(|text| checked("jwks_uri", &text, issuer.starts_with("https://")));
-    let url = url.map_err(|reason| Trouble::Misbehaved(format!("discovery: {reason}")))?;
+    let url = url.map_err(misbehaved)?;
     Ok(Endpoint { url, reach })
 }
 
 impl Document {
     /// The document, and how far what it names may lead.
     async fn fetch(issuer: &str, outbound: &Outbound) -> Result<(Self, Reach), Trouble> {
-        let misbehaved = |reason: String| Trouble::Misbehaved(format!("discovery: {reason}"));
-        let address = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+        let address = address_of(issuer);
         let response = fetch_json(IdpOperation::Discovery, &address, Reach::Anywhere, outbound).await?;
-        let document: Self = serde_json::from_slice(response.body())
-            .map_err(|error| misbehaved(format!("{address} is no discovery document: {error}")))?;
-        if document.issuer != issuer {
-            return Err(misbehaved(issuer_mismatch(&document.issuer, issuer)));
-        }
+        let document = Self::read(response.body(), issuer).map_err(misbehaved)?;
         let host = Url::parse(issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
         let inside = match host {
             Some(host) => !is_public_host(&host) || resolves_to_private(&host).await,
             None => false,
         };
         Ok((document, if inside { Reach::Anywhere } else { Reach::PublicOnly }))
+    }
+
+    fn read(document: &[u8], issuer: &str) -> Result<Self, String> {
+        let document: Self = serde_json::from_slice(document)
+            .map_err(|error| format!("{} is no discovery document: {error}", address_of(issuer)))?;
+        if document.issuer == issuer { Ok(document) } else { Err(issuer_mismatch(&document.issuer, issuer)) }
     }
 
     fn settle(self, settings: &ProviderSettings, reach: Reach) -> Result<Endpoints, String> {
@@ -143,6 +159,14 @@ impl Document {
                 .unwrap_or(false),
         })
     }
+}
+
+fn address_of(issuer: &str) -> String {
+    format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+}
+
+fn misbehaved(reason: impl std::fmt::Display) -> Trouble {
+    Trouble::Misbehaved(format!("discovery: {reason}"))
 }
 
 /// Fetches a document that must be JSON with status 200.
@@ -183,11 +207,19 @@ fn checked(name: &str, text: &str, https: bool) -> Result<Url, String> {
         _ => return Err(format!("its {name} is neither https nor http")),
     }
     let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-    if plain && url.host().is_some() {
-        Ok(url)
-    } else {
-        Err(format!("its {name} has a user name, a password or a fragment in it"))
+    if !plain || url.host().is_none() {
+        return Err(format!("its {name} has a user name, a password or a fragment in it"));
     }
+    if !url.host_str().is_some_and(is_harmless) {
+        return Err(format!("its {name} has a host that is none"));
+    }
+    Ok(url)
+}
+
+/// URLs allow more in a host (WHATWG URL section 3.1). It becomes a part of our pages' policy, where a `;` or a `,` begins
+/// another one (CSP Level 3 section 2.2).
+fn is_harmless(host: &str) -> bool {
+    host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte))
 }
 
 /// What differs, said so that a person sees it: the two often look alike.

@@ -58,7 +58,7 @@ pub enum OutboundError {
 
 /// Which addresses a call may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reach {
+pub enum Reach {
     /// Every address: the operator named the place, or the issuer itself is inside.
     Anywhere,
     /// Public addresses: a provider outside named the place, and may not point us inside.

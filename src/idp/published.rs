@@ -23,16 +23,16 @@ const LONG_PAUSE: Duration = Duration::from_hours(1);
 
 /// A token whose signature is good. Nothing that it says has been judged.
 #[derive(Debug)]
-pub(crate) struct SignedClaims {
+pub struct SignedClaims {
     /// What it says.
-    pub(crate) claims: Map<String, Value>,
+    pub claims: Map<String, Value>,
     /// The `typ` header parameter.
-    pub(crate) typ: Option<String>,
+    pub typ: Option<String>,
 }
 
 /// Why a token is not verified. Nothing here holds the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Unverified {
+pub enum Unverified {
     /// The token is at fault.
     Refused(String),
     /// The keys that it takes cannot be had at the moment.
@@ -40,7 +40,7 @@ pub(crate) enum Unverified {
 }
 
 /// Published keys, from wherever the caller gets them, and the algorithms that are allowed with them.
-pub(crate) struct PublishedKeys {
+pub struct PublishedKeys {
     keys: Keys,
     algorithms: Vec<String>,
     clock: Arc<dyn Clock>,
@@ -59,18 +59,25 @@ pub(crate) struct Issuer {
 
 impl PublishedKeys {
     /// None yet.
-    pub(crate) fn new(algorithms: Vec<String>, clock: Arc<dyn Clock>) -> Self {
+    #[must_use]
+    pub fn new(algorithms: Vec<String>, clock: Arc<dyn Clock>) -> Self {
         Self { keys: Keys::default(), algorithms, clock }
     }
 
     /// Takes a key set over (RFC 7517 section 5), in the place of the keys last seen.
-    pub(crate) fn take(&self, jwks: &[u8]) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// If it is none, or holds no key that could verify a signature.
+    pub fn take(&self, jwks: &[u8]) -> Result<(), String> {
         self.keys.take(jwks).map_err(|trouble| trouble.reason().to_owned())
     }
 
     /// Verifies the signature of a compact JWS. `newer`, which gives a key set or says why there is none, is awaited
     /// only if no key fits, and not more than once in half a minute however many tokens come.
-    pub(crate) async fn verify(
+    ///
+    /// # Errors
+    /// If the token is at fault, or if there are no keys to tell by.
+    pub async fn verify(
         &self,
         token: &str,
         newer: impl Future<Output = Result<Vec<u8>, String>>,

@@ -40,7 +40,8 @@ const DEVICES: [(&str, &str); 8] = [
 
 /// What the request tells. `peer` is at the other end of the connection; what a `trusted` proxy there says of the browser's
 /// address is believed.
-pub(super) fn whence(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Whence {
+#[must_use]
+pub fn whence(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNet]) -> Whence {
     Whence { device: device(headers), address: address(headers, peer, trusted) }
 }
 

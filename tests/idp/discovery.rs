@@ -139,6 +139,24 @@ async fn endpoints_that_are_missing_or_malformed_are_named() {
 }
 
 #[tokio::test]
+async fn a_host_that_would_end_the_policy_of_our_pages_is_refused() {
+    let rig = Rig::new().await;
+    for host in ["a;sandbox", ";", "a,b", "*", "a'b", "a!b"] {
+        for name in ["authorization_endpoint", "end_session_endpoint", "token_endpoint", "jwks_uri"] {
+            let address = format!("https://{host}/x");
+            rig.idp.lie(|idp| idp.metadata = Box::new(move |metadata| metadata[name] = json!(address)));
+            let reason = format!("its {name} has a host that is none");
+            assert_refused(rig.provider.discover().await, &Kind::Misbehaved, &reason);
+        }
+    }
+    for host in ["größe.example:8443", "idp_1.example.", "[2001:db8::1]"] {
+        let address = format!("https://{host}/x");
+        rig.idp.lie(|idp| idp.metadata = Box::new(move |metadata| metadata["end_session_endpoint"] = json!(address)));
+        rig.provider.discover().await.expect("found");
+    }
+}
+
+#[tokio::test]
 async fn a_provider_on_https_is_found_by_the_ca_bundle_and_may_name_no_plain_endpoint() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let idp = LyingIdp::start_tls(Arc::clone(&clock)).await;
