@@ -33,7 +33,7 @@ lint: ## formatting and clippy
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --all-targets -- -D warnings
-	cargo clippy --test rig --test redis -- -D warnings
+	cargo clippy --test rig --test redis --bench scale --bench flood -- -D warnings
 
 bench: ## the check against an empty handler
 	cargo bench --bench check

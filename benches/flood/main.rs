@@ -11,6 +11,8 @@
 #[path = "../scale/ahead.rs"]
 #[expect(dead_code, reason = "the other bench uses all of it")]
 mod ahead;
+#[path = "../../tests/support/canaries.rs"]
+mod canaries;
 mod crowd;
 #[path = "../scale/gateway.rs"]
 #[expect(dead_code, reason = "the other bench uses all of it")]
