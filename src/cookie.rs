@@ -237,6 +237,23 @@ mod tests {
     }
 
     #[test]
+    fn ours_are_for_this_site_and_for_no_script() {
+        let written = |domain: Option<&str>, secure| {
+            let settings =
+                CookieSettings { name: "countersign".into(), domain: domain.map(Into::into), secure, hide: Vec::new() };
+            CookieNames::new(&settings).build("a".into(), "b".into()).build().to_string()
+        };
+        assert_eq!(written(None, true), "a=b; HttpOnly; SameSite=Lax; Secure; Path=/");
+        assert_eq!(
+            written(Some("example.com"), true),
+            "a=b; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com"
+        );
+        assert_eq!(written(None, false), "a=b; HttpOnly; SameSite=Lax; Path=/", "plain http");
+        let gone = names().expire("a".into()).to_string();
+        assert_eq!(gone, "a=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
+    }
+
+    #[test]
     fn ours_is_found_and_two_are_refused() {
         let names = names();
         assert_eq!(names.find_session(&sent(&["a=1; __Host-countersign=x=y; b=2"])), Ok(Some("x=y")));

@@ -341,6 +341,19 @@ fn ann(groups: &[&str], email: Option<&str>) -> Identity {
 }
 
 #[test]
+fn a_pattern_that_cannot_be_anchored_covers_everything_and_admits_nobody() {
+    // As deep as the library takes; the anchors around it are one level more.
+    let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
+    let depth = (1..1000).rfind(|depth| regex::Regex::new(&nested(*depth)).is_ok()).expect("some depth is too much");
+    for open in [Access::Public, Access::SignedIn, Access::Optional] {
+        let rules = Rules::new(&[pattern(&nested(depth), open)], GENERAL, Vec::new());
+        let rule = rules.select(HOST, "GET", "/x").expect("a rule");
+        assert_eq!((rule.index, rule.name()), (0, "rule 1 (unusable pattern)"));
+        assert!(rule.admits(&ann(&["ml"], None)).is_err());
+    }
+}
+
+#[test]
 fn a_rule_admits_members_of_any_of_its_lists() {
     let strings = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
     let access = |groups: &[&str], users: &[&str], domains: &[&str]| {
