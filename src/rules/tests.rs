@@ -225,6 +225,7 @@ fn hosts_are_compared_as_a_gateway_compares_them() {
             RuleSettings { hosts: hosts(&["lab.example.com"]), ..rule(PathMatch::Any, only_group("lab")) },
             RuleSettings { hosts: hosts(&["*.dev.example.com"]), ..rule(PathMatch::Any, Access::Public) },
             RuleSettings { hosts: hosts(&["::1"]), ..rule(PathMatch::Any, only_group("ops")) },
+            RuleSettings { hosts: hosts(&["*example.org"]), ..rule(PathMatch::Any, Access::Public) },
         ],
         GENERAL,
         vec!["8443".to_owned()],
@@ -235,12 +236,14 @@ fn hosts_are_compared_as_a_gateway_compares_them() {
         ("lab.example.com:8443", 0),
         ("a.dev.example.com", 1),
         ("a.b.DEV.example.com", 1),
-        ("dev.example.com", 3),
-        ("evildev.example.com", 3),
-        ("lab.example.com.evil.example", 3),
+        ("dev.example.com", 4),
+        ("evildev.example.com", 4),
+        ("lab.example.com.evil.example", 4),
         ("[::1]", 2),
         ("[0:0::1]:8443", 2),
-        ("[::2]", 3),
+        ("[::2]", 4),
+        ("evilexample.org", 4),
+        ("a.example.org", 4),
     ] {
         assert_eq!(chosen(&rules, host, "GET", "/"), Ok(index), "{host}");
     }
@@ -277,6 +280,11 @@ fn hosts_are_compared_as_a_gateway_compares_them() {
         assert_eq!(chosen(&rules, host, "GET", "/"), Err(Ambiguous::BadHost), "{host:?}");
     }
     assert_eq!(chosen(&self::rules(), "", "GET", "/"), Ok(2), "no rule asks for the host");
+    for host in
+        ["lab.example.com:8o", "lab.example.com:80:80", "lab.example.com:80,", "läb.example.com", "[::1]:x", ".."]
+    {
+        assert_eq!(chosen(&self::rules(), host, "GET", "/"), Err(Ambiguous::BadHost), "{host:?} is none at all");
+    }
 }
 
 #[test]

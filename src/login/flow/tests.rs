@@ -31,7 +31,8 @@ fn only_the_whole_state_finds_its_flow() {
     let finds = |state: &str| Flow::find(state, &headers, &names(), &keys(&[1]), BEGUN).is_some();
     assert!(finds(&flow.state));
     let beginning = &flow.state[..NAME_LENGTH];
-    let changed = format!("{}{}", &flow.state[..flow.state.len() - 1], if flow.state.ends_with('A') { 'B' } else { 'A' });
+    let changed =
+        format!("{}{}", &flow.state[..flow.state.len() - 1], if flow.state.ends_with('A') { 'B' } else { 'A' });
     for other in [beginning, &flow.state[..flow.state.len() - 1], &format!("{}A", flow.state), &changed, ""] {
         assert!(!finds(other), "{other}");
     }
