@@ -210,6 +210,28 @@ fn what_is_no_path_is_refused() {
 }
 
 #[test]
+fn what_a_server_decodes_in_part_is_read_so() {
+    // Each with a way to read it that no other decoding leads to.
+    for (target, reading) in [
+        ("/x%2fy", "/x%2Fy"),
+        ("/%61%3bb", "/a%3Bb"),
+        ("/a%3bb%2fc", "/a%3Bb/c"),
+        ("/a%3bb%2fc", "/a;b%2Fc"),
+        ("/a%3bb%2fc", "/a;b/c"),
+    ] {
+        let rules = Rules::new(&[pattern(&regex::escape(reading), Access::Public)], GENERAL, Vec::new());
+        assert_eq!(chosen(&rules, HOST, "GET", target), Err(Ambiguous::ReadingsDisagree), "{target} as {reading}");
+    }
+}
+
+#[test]
+fn a_long_path_is_read_up_to_a_limit() {
+    let with_a_reading_of = |bytes: usize| of_path(&format!("/%41{}", "a".repeat(bytes - 2)));
+    assert_eq!(with_a_reading_of(128 * 1024), Ok(2));
+    assert_eq!(with_a_reading_of(128 * 1024 + 1), Err(Ambiguous::TooManyReadings));
+}
+
+#[test]
 fn a_flood_of_readings_is_refused() {
     let deep = format!("/x%{}2f", "25".repeat(200));
     assert_eq!(of_path(&deep), Err(Ambiguous::TooManyReadings));
