@@ -229,11 +229,13 @@ mod tests {
         let name = |domain: Option<&str>, secure| {
             let settings =
                 CookieSettings { name: "countersign".into(), domain: domain.map(Into::into), secure, hide: Vec::new() };
-            CookieNames::new(&settings).session().to_owned()
+            let names = CookieNames::new(&settings);
+            (names.session().to_owned(), names.flow_prefix().to_owned())
         };
-        assert_eq!(name(None, true), "__Host-countersign");
-        assert_eq!(name(Some("example.com"), true), "__Secure-countersign");
-        assert_eq!(name(None, false), "countersign");
+        let both = |name: &str| (name.to_owned(), format!("{name}-flow-"));
+        assert_eq!(name(None, true), both("__Host-countersign"));
+        assert_eq!(name(Some("example.com"), true), both("__Secure-countersign"));
+        assert_eq!(name(None, false), both("countersign"));
     }
 
     #[test]
