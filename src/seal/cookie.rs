@@ -217,6 +217,7 @@ mod tests {
     fn what_is_sealed_under_a_secret_opens_under_it_alone() {
         let entropy = TestEntropy::default();
         let (ann, bob) = (CookieSecret::generate(&entropy), CookieSecret::generate(&entropy));
+        assert_ne!(ann.store_key(), bob.store_key());
         let sealed = ann.seal(b"tokens", b"hello");
         assert_eq!(ann.open(b"tokens", &sealed).expect("opens").as_slice(), b"hello");
         assert_eq!(bob.open(b"tokens", &sealed), Err(BadEnvelope::Forged));
