@@ -1,9 +1,9 @@
 # What a newcomer types. Each target is one line here; the work is in cargo and in tests/tools.
 
-.PHONY: help dev quick tools test rig corpus fuzz chart lint bench bench-flood bench-scale audit
+.PHONY: help dev quick tools test rig corpus fuzz chart lint bench bench-flood bench-scale audit mutants mutants-pure
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 dev: ## a gateway with an identity provider and a demo site, on this machine
 	cargo run -- dev
@@ -46,3 +46,9 @@ bench-scale: tools ## what a million sessions cost; writes docs/performance.md. 
 
 audit: ## licenses, bans and sources of the dependencies
 	@tests/tools/audit
+
+mutants: ## take out one defence after the other: some test must go red each time (tests/mutants/README.md). ONLY=name
+	@tests/mutants/run
+
+mutants-pure: ## the same with every small change to the pure rooms, by cargo-mutants. ROOMS="rules seal"
+	@tests/mutants/pure

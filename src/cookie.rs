@@ -229,11 +229,30 @@ mod tests {
         let name = |domain: Option<&str>, secure| {
             let settings =
                 CookieSettings { name: "countersign".into(), domain: domain.map(Into::into), secure, hide: Vec::new() };
-            CookieNames::new(&settings).session().to_owned()
+            let names = CookieNames::new(&settings);
+            (names.session().to_owned(), names.flow_prefix().to_owned())
         };
-        assert_eq!(name(None, true), "__Host-countersign");
-        assert_eq!(name(Some("example.com"), true), "__Secure-countersign");
-        assert_eq!(name(None, false), "countersign");
+        let both = |name: &str| (name.to_owned(), format!("{name}-flow-"));
+        assert_eq!(name(None, true), both("__Host-countersign"));
+        assert_eq!(name(Some("example.com"), true), both("__Secure-countersign"));
+        assert_eq!(name(None, false), both("countersign"));
+    }
+
+    #[test]
+    fn ours_are_for_this_site_and_for_no_script() {
+        let written = |domain: Option<&str>, secure| {
+            let settings =
+                CookieSettings { name: "countersign".into(), domain: domain.map(Into::into), secure, hide: Vec::new() };
+            CookieNames::new(&settings).build("a".into(), "b".into()).build().to_string()
+        };
+        assert_eq!(written(None, true), "a=b; HttpOnly; SameSite=Lax; Secure; Path=/");
+        assert_eq!(
+            written(Some("example.com"), true),
+            "a=b; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com"
+        );
+        assert_eq!(written(None, false), "a=b; HttpOnly; SameSite=Lax; Path=/", "plain http");
+        let gone = names().expire("a".into()).to_string();
+        assert_eq!(gone, "a=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0");
     }
 
     #[test]

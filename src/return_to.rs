@@ -145,6 +145,8 @@ mod tests {
             "https://evilmesh.example.com/",
             "https://mesh.example.com@evil.example/",
             "https://ann:pw@mesh.example.com/",
+            "https://ann@mesh.example.com/",
+            "https://:pw@mesh.example.com/",
             "http://mesh.example.com/",
             "https://mesh.example.com:444/",
             "https://lab.example.com/",

@@ -210,6 +210,28 @@ fn what_is_no_path_is_refused() {
 }
 
 #[test]
+fn what_a_server_decodes_in_part_is_read_so() {
+    // Each with a way to read it that no other decoding leads to.
+    for (target, reading) in [
+        ("/x%2fy", "/x%2Fy"),
+        ("/%61%3bb", "/a%3Bb"),
+        ("/a%3bb%2fc", "/a%3Bb/c"),
+        ("/a%3bb%2fc", "/a;b%2Fc"),
+        ("/a%3bb%2fc", "/a;b/c"),
+    ] {
+        let rules = Rules::new(&[pattern(&regex::escape(reading), Access::Public)], GENERAL, Vec::new());
+        assert_eq!(chosen(&rules, HOST, "GET", target), Err(Ambiguous::ReadingsDisagree), "{target} as {reading}");
+    }
+}
+
+#[test]
+fn a_long_path_is_read_up_to_a_limit() {
+    let with_a_reading_of = |bytes: usize| of_path(&format!("/%41{}", "a".repeat(bytes - 2)));
+    assert_eq!(with_a_reading_of(128 * 1024), Ok(2));
+    assert_eq!(with_a_reading_of(128 * 1024 + 1), Err(Ambiguous::TooManyReadings));
+}
+
+#[test]
 fn a_flood_of_readings_is_refused() {
     let deep = format!("/x%{}2f", "25".repeat(200));
     assert_eq!(of_path(&deep), Err(Ambiguous::TooManyReadings));
@@ -225,6 +247,7 @@ fn hosts_are_compared_as_a_gateway_compares_them() {
             RuleSettings { hosts: hosts(&["lab.example.com"]), ..rule(PathMatch::Any, only_group("lab")) },
             RuleSettings { hosts: hosts(&["*.dev.example.com"]), ..rule(PathMatch::Any, Access::Public) },
             RuleSettings { hosts: hosts(&["::1"]), ..rule(PathMatch::Any, only_group("ops")) },
+            RuleSettings { hosts: hosts(&["*example.org"]), ..rule(PathMatch::Any, Access::Public) },
         ],
         GENERAL,
         vec!["8443".to_owned()],
@@ -235,12 +258,14 @@ fn hosts_are_compared_as_a_gateway_compares_them() {
         ("lab.example.com:8443", 0),
         ("a.dev.example.com", 1),
         ("a.b.DEV.example.com", 1),
-        ("dev.example.com", 3),
-        ("evildev.example.com", 3),
-        ("lab.example.com.evil.example", 3),
+        ("dev.example.com", 4),
+        ("evildev.example.com", 4),
+        ("lab.example.com.evil.example", 4),
         ("[::1]", 2),
         ("[0:0::1]:8443", 2),
-        ("[::2]", 3),
+        ("[::2]", 4),
+        ("evilexample.org", 4),
+        ("a.example.org", 4),
     ] {
         assert_eq!(chosen(&rules, host, "GET", "/"), Ok(index), "{host}");
     }
@@ -277,6 +302,11 @@ fn hosts_are_compared_as_a_gateway_compares_them() {
         assert_eq!(chosen(&rules, host, "GET", "/"), Err(Ambiguous::BadHost), "{host:?}");
     }
     assert_eq!(chosen(&self::rules(), "", "GET", "/"), Ok(2), "no rule asks for the host");
+    for host in
+        ["lab.example.com:8o", "lab.example.com:80:80", "lab.example.com:80,", "läb.example.com", "[::1]:x", ".."]
+    {
+        assert_eq!(chosen(&self::rules(), host, "GET", "/"), Err(Ambiguous::BadHost), "{host:?} is none at all");
+    }
 }
 
 #[test]
@@ -337,6 +367,19 @@ fn ann(groups: &[&str], email: Option<&str>) -> Identity {
         auth_time: None,
         acr: None,
         amr: Vec::new(),
+    }
+}
+
+#[test]
+fn a_pattern_that_cannot_be_anchored_covers_everything_and_admits_nobody() {
+    // As deep as the library takes; the anchors around it are one level more.
+    let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
+    let depth = (1..1000).rfind(|depth| regex::Regex::new(&nested(*depth)).is_ok()).expect("some depth is too much");
+    for open in [Access::Public, Access::SignedIn, Access::Optional] {
+        let rules = Rules::new(&[pattern(&nested(depth), open)], GENERAL, Vec::new());
+        let rule = rules.select(HOST, "GET", "/x").expect("a rule");
+        assert_eq!((rule.index, rule.name()), (0, "rule 1 (unusable pattern)"));
+        assert!(rule.admits(&ann(&["ml"], None)).is_err());
     }
 }
 

@@ -177,6 +177,14 @@ mod tests {
     }
 
     #[test]
+    fn all_of_a_secret_is_random() {
+        let random: [u8; 32] = random(&TestEntropy::default());
+        assert_eq!(secret().0.expose(), &random);
+        let all: std::collections::HashSet<[u8; 8]> = random.as_chunks().0.iter().copied().collect();
+        assert_eq!(all.len(), 4, "no part of it is like another");
+    }
+
+    #[test]
     fn a_mac_under_another_key_of_that_name_is_forged() {
         let ring = keys(&[1]);
         let mut value = keys(&[2]).cookie_value(&secret());
@@ -209,6 +217,7 @@ mod tests {
     fn what_is_sealed_under_a_secret_opens_under_it_alone() {
         let entropy = TestEntropy::default();
         let (ann, bob) = (CookieSecret::generate(&entropy), CookieSecret::generate(&entropy));
+        assert_ne!(ann.store_key(), bob.store_key());
         let sealed = ann.seal(b"tokens", b"hello");
         assert_eq!(ann.open(b"tokens", &sealed).expect("opens").as_slice(), b"hello");
         assert_eq!(bob.open(b"tokens", &sealed), Err(BadEnvelope::Forged));

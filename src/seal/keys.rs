@@ -228,6 +228,12 @@ mod tests {
     }
 
     #[test]
+    fn people_read_the_name_that_envelopes_carry() {
+        let key = SessionKey::new(&SecretBytes::new([1; 32]));
+        assert_eq!(URL_SAFE_NO_PAD.decode(key.name()), Ok(key.id.to_vec()));
+    }
+
+    #[test]
     fn keys_are_followed_while_they_are_in_use() {
         let keys = |bytes: &[u8]| {
             SessionKeys::new(bytes.iter().map(|byte| SecretBytes::new([*byte; 32])).collect()).expect("keys")

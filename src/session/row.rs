@@ -143,6 +143,7 @@ mod base64_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::entropy::TestEntropy;
     use crate::secret::SecretBytes;
 
     /// As it was written before anything was kept of where a browser is.
@@ -167,5 +168,15 @@ mod tests {
         let mut known: serde_json::Value = serde_json::from_str(OLDER).unwrap();
         known["identity"]["amr"] = serde_json::json!([]);
         assert_eq!(written, known);
+    }
+
+    #[test]
+    fn tokens_open_for_their_own_session_alone() {
+        let secret = CookieSecret::generate(&TestEntropy::default());
+        let text = |text: &str| SecretText::new(text.into());
+        let tokens = ProviderTokens { id_token: text("id"), access_token: text("access"), refresh_token: None };
+        let sealed = seal_tokens(&tokens, &secret, "abc");
+        assert_eq!(open_tokens(&sealed, &secret, "abc").unwrap().access_token.expose(), "access");
+        assert!(open_tokens(&sealed, &secret, "abd").is_err());
     }
 }

@@ -28,8 +28,8 @@ async fn without_a_token_it_is_shut_and_says_what_to_write() {
 async fn only_the_token_opens_it() {
     let house = opened().await;
     let browser = house.signed_in().await;
-    let longer = format!("{TOKEN}0");
-    for token in [None, Some(""), Some("x"), Some(&TOKEN[1..]), Some(&*longer)] {
+    let (longer, of_that_length) = (format!("{TOKEN}0"), format!("{}x", &TOKEN[..TOKEN.len() - 1]));
+    for token in [None, Some(""), Some("x"), Some(&TOKEN[1..]), Some(&*longer), Some(&*of_that_length)] {
         for (method, target) in
             [(Method::GET, "/sessions"), (Method::DELETE, "/sessions?all=true"), (Method::DELETE, "/sessions/x")]
         {

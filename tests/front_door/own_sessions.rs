@@ -23,6 +23,11 @@ async fn people_see_their_own_sessions_and_nobody_elses() {
         idp.user = json!({"sub": "bob-1", "email": "bob@example.com", "email_verified": true, "groups": []});
     });
     let bob = signed_in_from(&house, "curl/8", "198.51.100.1").await;
+    // Addresses are given to others in time.
+    house.idp.lie(|idp| {
+        idp.user = json!({"sub": "ann-2", "email": "ann@example.com", "email_verified": true, "groups": []});
+    });
+    let namesake = signed_in_from(&house, "Go-http-client/2.0", "198.51.100.2").await;
 
     let page = here.get(SESSIONS).await;
     let text = page.page();
@@ -38,7 +43,7 @@ async fn people_see_their_own_sessions_and_nobody_elses() {
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
-    for part in ["192.0.2.1", "198.51.100.1", "bob@", "curl"] {
+    for part in ["192.0.2.1", "198.51.100.1", "bob@", "curl", "198.51.100.2"] {
         assert!(!text.contains(part), "{part} is in {text}");
     }
     // This one first, and not to be ended by mistake.
@@ -47,6 +52,7 @@ async fn people_see_their_own_sessions_and_nobody_elses() {
     assert_eq!(sids(&here).await.len(), 1);
     assert!(!text.contains(&here.cookie(crate::browser::SESSION).expect("a cookie")));
     assert_eq!(sids(&bob).await, Vec::<String>::new());
+    assert_eq!(sids(&namesake).await, Vec::<String>::new());
     assert!(!bob.get(SESSIONS).await.page().contains("End all"));
     drop(there);
 }

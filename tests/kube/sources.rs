@@ -96,6 +96,9 @@ async fn tokens_are_told_apart_by_all_of_them() {
     let (token, again) = (rig.cluster.token(), rig.cluster.token());
     assert_eq!((rig.user(&token).await, rig.user(&again).await), (USER.to_owned(), USER.to_owned()));
     assert_eq!(rig.user(&other).await, "system:serviceaccount:team-b:runner");
+    let ((said, _), (_, signature)) = (token.rsplit_once('.').expect("JWTs"), other.rsplit_once('.').expect("JWTs"));
+    let outcome = rig.identify(&format!("{said}.{signature}")).await;
+    assert!(matches!(outcome, Err(BearerError::Refused { .. })), "nobody has signed that: {outcome:?}");
     assert_eq!(rig.cluster.reviews(), 3);
 }
 

@@ -24,6 +24,32 @@ fn a_recorded_flow_is_still_read() {
 }
 
 #[test]
+fn only_the_whole_state_finds_its_flow() {
+    let flow = flow();
+    let cookie = flow.to_cookie(&names(), &keys(&[1]));
+    let headers = sent(&format!("{}={}", cookie.name(), cookie.value()));
+    let finds = |state: &str| Flow::find(state, &headers, &names(), &keys(&[1]), BEGUN).is_some();
+    assert!(finds(&flow.state));
+    let beginning = &flow.state[..NAME_LENGTH];
+    let changed =
+        format!("{}{}", &flow.state[..flow.state.len() - 1], if flow.state.ends_with('A') { 'B' } else { 'A' });
+    for other in [beginning, &flow.state[..flow.state.len() - 1], &format!("{}A", flow.state), &changed, ""] {
+        assert!(!finds(other), "{other}");
+    }
+}
+
+#[test]
+fn a_flow_opens_under_no_other_name_and_is_no_row() {
+    let (flow, keys) = (flow(), keys(&[1]));
+    let cookie = flow.to_cookie(&names(), &keys);
+    let name = &flow.state[..NAME_LENGTH];
+    assert!(open(name, cookie.value(), &keys).is_some());
+    assert!(open("AAAAAAAAAAAA", cookie.value(), &keys).is_none());
+    let row = keys.seal(Purpose::Row, name.as_bytes(), &serde_json::to_vec(&flow).expect("JSON"));
+    assert!(open(name, &URL_SAFE_NO_PAD.encode(row), &keys).is_none());
+}
+
+#[test]
 #[ignore = "writes a file, once for each form"]
 fn record() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recorded/flow-1.txt");

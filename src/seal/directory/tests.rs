@@ -81,6 +81,8 @@ fn a_new_key_opens_at_once_and_makes_when_its_time_has_come() {
     let directory = mounted.open(&clock).expect("a key");
     let keys = directory.keys();
     assert_eq!(state(&keys), (1, vec![1]));
+    let path = mounted.directory.path().to_owned();
+    assert_eq!(format!("{directory:?}"), format!("KeyDirectory {{ path: {path:?}, .. }}"));
 
     mounted.change(&[("first", key(1)), ("second", from(2, NOW + 900))]);
     assert_eq!(state(&keys), (1, vec![1]), "nobody has looked yet");
@@ -127,6 +129,15 @@ fn bad_new_files_are_refused_and_the_old_keys_go_on() {
 fn a_directory_that_is_not_there_says_what_to_make() {
     let error = KeyDirectory::open("/nowhere/session-keys".into(), clock()).expect_err("nothing there").to_string();
     assert!(error.contains("/nowhere/session-keys") && error.contains("countersign session-keys init"), "{error}");
+}
+
+#[test]
+fn what_is_no_directory_is_said_to_be_so() {
+    let mounted = Mounted::holding(&[("first", key(1))]);
+    let file = mounted.directory.path().join("first-alone");
+    fs::write(&file, key(1)).unwrap();
+    let error = KeyDirectory::open(file, clock()).expect_err("no directory").to_string();
+    assert!(error.contains("first-alone cannot be read"), "{error}");
 }
 
 #[test]
