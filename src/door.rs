@@ -10,6 +10,7 @@ pub mod ext_authz_http;
 pub mod forward_auth;
 pub mod keys;
 pub mod pages;
+mod peer;
 pub mod problem;
 
 use std::convert::Infallible;

@@ -5,15 +5,19 @@
 mod grpc;
 #[path = "load/http.rs"]
 mod http;
+#[path = "load/wire.rs"]
+mod wire;
 
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+
+pub(crate) use wire::Wire;
 
 /// Not counted: connections open, caches fill.
 pub(crate) const WARM_UP: Duration = Duration::from_millis(300);
@@ -125,16 +129,13 @@ pub(crate) fn generate(arguments: &[String]) {
 impl Question {
     /// A connection to ask it on.
     pub(crate) fn line(&self, address: &str) -> Box<dyn Line> {
-        let socket = TcpStream::connect(address).expect("a connection");
-        socket.set_nodelay(true).expect("no delay");
-        socket.set_nonblocking(true).expect("no waiting");
         match self {
-            Self::Http(request) => Box::new(http::Line::over(socket, request.clone(), None)),
+            Self::Http(request) => Box::new(http::Line::to(address, request.clone(), None)),
             Self::Drawn(request, cookies, among) => {
                 let draw = http::Draw::from(cookies, *among, request);
-                Box::new(http::Line::over(socket, request.replacen(COOKIE, draw.first(), 1), Some(draw)))
+                Box::new(http::Line::to(address, request.replacen(COOKIE, draw.first(), 1), Some(draw)))
             }
-            Self::Grpc(message, answer) => Box::new(grpc::Line::over(socket, message, *answer)),
+            Self::Grpc(message, answer) => Box::new(grpc::Line::to(address, message, *answer)),
         }
     }
 

@@ -3,11 +3,10 @@
 mod logout;
 mod sessions;
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Extension, Path, Query, RawForm, RawQuery, State};
+use axum::extract::{DefaultBodyLimit, Extension, Path, Query, RawForm, RawQuery, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -19,6 +18,7 @@ use serde_json::json;
 use tracing::Instrument;
 
 use super::pages::{self, Page, Pages};
+use super::peer::Peer;
 use super::problem::{Problem, SOON, outcome_of, sign_in_json};
 use crate::audit;
 use crate::clock::UnixTime;
@@ -46,7 +46,6 @@ pub struct BrowserDoor {
 
 type Door = State<Arc<BrowserDoor>>;
 type Ids = Extension<RequestIds>;
-type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 
 /// Who is signed in, as `/oauth2/userinfo` tells it.
 #[derive(Serialize)]
@@ -163,12 +162,12 @@ async fn name_request(State(door): Door, mut request: Request<Body>, next: Next)
 async fn start(
     State(door): Door,
     Extension(ids): Ids,
-    peer: Peer,
+    Peer(peer): Peer,
     uri: Uri,
     headers: HeaderMap,
     Query(query): Query<StartQuery>,
 ) -> Response {
-    match door.login.start(&headers, &query, address_of(peer)).await {
+    match door.login.start(&headers, &query, peer).await {
         Ok(Started::Go(onward)) => go(StatusCode::FOUND, &onward),
         Ok(Started::Choose(choices)) => {
             let choices: Vec<pages::Choice<'_>> =
@@ -186,12 +185,12 @@ async fn callback(
     State(door): Door,
     Extension(ids): Ids,
     provider: Option<Path<String>>,
-    peer: Peer,
+    Peer(peer): Peer,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let provider = provider.as_ref().map(|Path(provider)| &**provider);
-    match door.login.callback(provider, &headers, query.as_deref().unwrap_or_default(), address_of(peer)).await {
+    match door.login.callback(provider, &headers, query.as_deref().unwrap_or_default(), peer).await {
         Ok(arrived) => {
             if let Some(provider) = &arrived.signed_in_at {
                 door.metrics.login(provider, LoginOutcome::SignedIn);
@@ -280,10 +279,6 @@ impl<'a> UserInfo<'a> {
             ends_at: session.ends_at,
         }
     }
-}
-
-fn address_of(peer: Peer) -> Option<IpAddr> {
-    peer.map(|Extension(ConnectInfo(peer))| peer.ip())
 }
 
 /// Whether JSON is asked for. A browser that submits a form asks for `text/html`.

@@ -1,13 +1,13 @@
 //! The check as nginx, Caddy and Traefik ask it: by a sub-request to one path, which tells of the original one in
 //! `X-Forwarded-*`. Anybody could write those, so only the configured proxies are believed.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::response::Response;
 use axum::routing::any;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, LOCATION};
@@ -16,6 +16,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use ipnet::IpNet;
 
 use super::answer::{Answer, Answers, Settled};
+use super::peer::Peer;
 use super::problem::Problem;
 use crate::check::{Allow, Question};
 use crate::clock::Clock;
@@ -107,7 +108,7 @@ impl ForwardAuthDoor {
     }
 
     fn believes(&self, asked: &Parts) -> Result<(), Option<IpAddr>> {
-        let peer = asked.extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0.ip().to_canonical());
+        let Peer(peer) = Peer::of(&asked.extensions);
         let trusted = peer.is_some_and(|peer| self.trusted.iter().any(|network| network.contains(&peer)));
         if trusted { Ok(()) } else { Err(peer) }
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::keys::Keys;
-use super::metadata::{Endpoints, fetch_json};
+use super::metadata::{Endpoints, address_of, fetch_json};
 use super::outbound::{CallError, Outbound, Reach};
 use super::provider::{Provider, with_parameters};
 use super::token_endpoint::TokenEndpoint;
@@ -86,7 +86,7 @@ impl Provider {
     /// finishing it, and exchanges a code that does not exist.
     pub async fn diagnose(&self) -> Vec<Symptom> {
         let settings = self.settings();
-        let address = format!("{}/.well-known/openid-configuration", settings.issuer.trim_end_matches('/'));
+        let address = address_of(&settings.issuer);
         let answer = match fetch_json(IdpOperation::Discovery, &address, Reach::Anywhere, self.outbound()).await {
             Ok(answer) => answer,
             Err(trouble) => return vec![symptom(&trouble)],

@@ -161,7 +161,8 @@ impl Document {
     }
 }
 
-fn address_of(issuer: &str) -> String {
+/// Where an issuer's discovery document is (OIDC Discovery section 4.1).
+pub(super) fn address_of(issuer: &str) -> String {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
 }
 

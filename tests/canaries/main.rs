@@ -1,6 +1,8 @@
 //! Secrets stay secret: everything happens once to gateways that log all there is to log, and nothing that they wrote or
 //! answered holds any of the secrets that passed through them. (What a provider that lies may cause is in `tests/liars`.)
 
+#[path = "../support/authservice_variables.rs"]
+mod authservice_variables;
 #[expect(dead_code, reason = "another part of it is used elsewhere")]
 #[path = "../front_door/browser.rs"]
 mod browser;

@@ -8,30 +8,16 @@ use countersign::config::load_in_authservices_place;
 use countersign::entropy::SystemEntropy;
 use http::Method;
 
+use crate::authservice_variables::variables;
 use crate::browser::{Browser, PAGE, SESSION, target_of};
 use crate::canaries::seed_keys;
 use crate::house::{BEGINNING, eventually};
-use crate::lying_idp::{Answer as Instead, CLIENT_ID, CLIENT_SECRET, LyingIdp, REVOKE, TOKEN};
+use crate::lying_idp::{Answer as Instead, LyingIdp, REVOKE, TOKEN};
 
 pub(crate) async fn all() {
     let clock = Arc::new(TestClock::at(BEGINNING));
     let (idp, data) = (LyingIdp::start(clock.clone()).await, tempfile::tempdir().expect("a directory"));
-    let store = data.path().join("data.db");
-    let variables = [
-        ("OIDC_PROVIDER", &*idp.issuer),
-        ("CLIENT_ID", CLIENT_ID),
-        ("CLIENT_SECRET", CLIENT_SECRET),
-        ("OIDC_SCOPES", "openid email groups"),
-        ("AUTHSERVICE_URL_PREFIX", "/authservice/"),
-        ("REDIRECT_URL", "https://mesh.example.com/login/oidc"),
-        ("SKIP_AUTH_URLS", "/dex"),
-        ("SERVER_HOSTNAME", "127.0.0.1"),
-        ("PORT", "0"),
-        ("READINESS_PROBE_PORT", "0"),
-        ("WEB_SERVER_PORT", "0"),
-        ("STORE_PATH", &store.to_string_lossy()),
-    ];
-    let variables = variables.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let variables = variables(&idp.issuer, data.path());
     let loaded = load_in_authservices_place(variables.into_iter()).unwrap_or_else(|errors| panic!("{errors}"));
     let (settings, contract) = (loaded.loaded.settings, loaded.contract);
     let gateway = Gateway::open_in_authservices_place(settings, contract, clock.clone(), Arc::new(SystemEntropy));

@@ -1,6 +1,7 @@
 //! In authservice's place: its variables and no configuration file; its paths, verbs, ports and answers.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +13,10 @@ use http::Method;
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::authservice_variables::variables;
 use crate::browser::{Answer, Browser, PAGE, SESSION, target_of};
 use crate::house::{BEGINNING, HOST, House, eventually};
-use crate::lying_idp::{CLIENT_ID, CLIENT_SECRET, LyingIdp, REVOKE};
+use crate::lying_idp::{CLIENT_ID, LyingIdp, REVOKE};
 use crate::token_review::{AUDIENCE, Cluster, KEY_SET, USER};
 
 struct Place {
@@ -29,29 +31,8 @@ struct Place {
 /// What old gateways forward: nothing by which to tell pages from scripts.
 const NOTHING: [(&str, &str); 0] = [];
 
-fn variables(issuer: &str, data: &str) -> Vec<(String, String)> {
-    let store = format!("{data}/data.db");
-    [
-        ("OIDC_PROVIDER", issuer),
-        ("CLIENT_ID", CLIENT_ID),
-        ("CLIENT_SECRET", CLIENT_SECRET),
-        ("OIDC_SCOPES", "openid email groups"),
-        ("AUTHSERVICE_URL_PREFIX", "/authservice/"),
-        ("REDIRECT_URL", "https://mesh.example.com/login/oidc"),
-        ("SKIP_AUTH_URLS", "/dex"),
-        ("SERVER_HOSTNAME", "127.0.0.1"),
-        ("PORT", "\"0\""),
-        ("READINESS_PROBE_PORT", "0"),
-        ("WEB_SERVER_PORT", "0"),
-        ("STORE_PATH", &store),
-        ("UNRELATED", "x"),
-    ]
-    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-    .to_vec()
-}
-
-fn load(issuer: &str, data: &str, more: &[(&str, &str)]) -> Result<InAuthservicesPlace, ConfigErrors> {
-    let mut all = variables(issuer, data);
+fn load(issuer: &str, data: impl AsRef<Path>, more: &[(&str, &str)]) -> Result<InAuthservicesPlace, ConfigErrors> {
+    let mut all = variables(issuer, data.as_ref());
     all.retain(|(name, _)| !more.iter().any(|(other, _)| other == name));
     all.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     all.retain(|(_, value)| value != "(unset)");
@@ -65,8 +46,7 @@ impl Place {
         let clock = Arc::new(TestClock::at(BEGINNING));
         let idp = LyingIdp::start(clock.clone()).await;
         let data = tempfile::tempdir().expect("a directory");
-        let loaded =
-            load(&idp.issuer, &data.path().to_string_lossy(), more).unwrap_or_else(|errors| panic!("{errors}"));
+        let loaded = load(&idp.issuer, data.path(), more).unwrap_or_else(|errors| panic!("{errors}"));
         let InAuthservicesPlace { loaded, contract } = loaded;
         let opened =
             Gateway::open_in_authservices_place(loaded.settings, contract, clock.clone(), Arc::new(SystemEntropy));

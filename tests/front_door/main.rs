@@ -1,6 +1,8 @@
 //! The gateway through its front door: a real socket, a real cookie jar, checks asked as Envoy asks them, and an identity
 //! provider that lies when it is told to. Only the clock is a test's own.
 
+#[path = "../support/authservice_variables.rs"]
+mod authservice_variables;
 #[path = "../support/canaries.rs"]
 mod canaries;
 #[path = "../support/grpc_check.rs"]

@@ -6,7 +6,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use crate::peer::{ENHANCE_YOUR_CALM, GREETING, HTTP2_PREFACE, PATIENCE, answer, goaway, say, start, until_closed};
+use crate::peer::{
+    ENHANCE_YOUR_CALM, GREETING, HTTP2_PREFACE, PATIENCE, Server, answer, goaway, say, start, until_closed,
+};
+
+/// What HEADERS say besides `END_HEADERS` (RFC 9113 section 6.2).
+const STAYS_OPEN: u8 = 0;
+const END_STREAM: u8 = 1;
 
 #[tokio::test]
 async fn too_many_headers_are_answered_431() {
@@ -95,29 +101,15 @@ async fn a_connection_too_many_waits_for_its_turn() {
 #[tokio::test]
 async fn streams_that_are_reset_at_once_end_the_connection() {
     let server = start(Limits { max_pending_reset_streams: 5, ..Limits::default() }).await;
-    let mut socket = server.connect().await;
-    let mut bytes = HTTP2_PREFACE.to_vec();
-    for stream in (1..=23_u8).step_by(2) {
-        // HEADERS that end the stream: GET, http, / and an authority (RFC 7541 appendix A); then RST_STREAM, CANCEL.
-        bytes.extend([0, 0, 9, 1, 5, 0, 0, 0, stream, 0x82, 0x86, 0x84, 0x41, 4, b'h', b'e', b'r', b'e']);
-        bytes.extend([0, 0, 4, 3, 0, 0, 0, 0, stream, 0, 0, 0, 8]);
-    }
-    socket.write_all(&bytes).await.expect("it is sent");
-    assert_eq!(goaway(&mut socket).await, ENHANCE_YOUR_CALM);
+    // RST_STREAM, CANCEL.
+    ask_and_annoy(&server, END_STREAM, 3, [0, 0, 0, 8]).await;
 }
 
 #[tokio::test]
 async fn streams_that_we_have_to_reset_end_the_connection() {
     let server = start(Limits { max_local_reset_streams: 5, ..Limits::default() }).await;
-    let mut socket = server.connect().await;
-    let mut bytes = HTTP2_PREFACE.to_vec();
-    for stream in (1..=23_u8).step_by(2) {
-        // HEADERS that leave the stream open; then WINDOW_UPDATE by more than a window may be, for which we reset it.
-        bytes.extend([0, 0, 9, 1, 4, 0, 0, 0, stream, 0x82, 0x86, 0x84, 0x41, 4, b'h', b'e', b'r', b'e']);
-        bytes.extend([0, 0, 4, 8, 0, 0, 0, 0, stream, 0x7f, 0xff, 0xff, 0xff]);
-    }
-    socket.write_all(&bytes).await.expect("it is sent");
-    assert_eq!(goaway(&mut socket).await, ENHANCE_YOUR_CALM);
+    // WINDOW_UPDATE by more than a window may be, for which we reset a stream that is open.
+    ask_and_annoy(&server, STAYS_OPEN, 8, [0x7f, 0xff, 0xff, 0xff]).await;
 }
 
 #[tokio::test]
@@ -135,4 +127,20 @@ async fn headers_over_http2_that_are_too_large_are_answered_431() {
         assert_eq!(answer.status().as_u16(), status);
         connection.abort();
     }
+}
+
+/// Begins a dozen streams, each followed by a frame of four bytes that makes an end of it, until the server has had enough.
+async fn ask_and_annoy(server: &Server, flags: u8, kind: u8, payload: [u8; 4]) {
+    const END_HEADERS: u8 = 4;
+    let mut socket = server.connect().await;
+    let mut bytes = HTTP2_PREFACE.to_vec();
+    for stream in (1..=23_u8).step_by(2) {
+        // HEADERS: GET, http, / and an authority (RFC 7541 appendix A).
+        bytes.extend([0, 0, 9, 1, END_HEADERS | flags, 0, 0, 0, stream]);
+        bytes.extend([0x82, 0x86, 0x84, 0x41, 4, b'h', b'e', b'r', b'e']);
+        bytes.extend([0, 0, 4, kind, 0, 0, 0, 0, stream]);
+        bytes.extend(payload);
+    }
+    socket.write_all(&bytes).await.expect("it is sent");
+    assert_eq!(goaway(&mut socket).await, ENHANCE_YOUR_CALM);
 }

@@ -2,9 +2,9 @@
 //! client library would cost more than the servers. It tells apart what it must, and hangs up on anything unusual.
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::Instant;
+
+use super::Wire;
 
 /// How many checks are asked at a time on a connection. With the headers of 64 KiB that a server takes in before anything
 /// is acknowledged, that is far below any window of flow control.
@@ -23,7 +23,7 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 pub(super) struct Line {
-    socket: TcpStream,
+    wire: Wire,
     /// The message in its frame.
     message: Vec<u8>,
     /// The length of an answer's message in its frame.
@@ -32,8 +32,6 @@ pub(super) struct Line {
     asked: VecDeque<Asked>,
     /// What is written at once.
     said: Vec<u8>,
-    heard: Vec<u8>,
-    filled: usize,
 }
 
 struct Asked {
@@ -43,34 +41,31 @@ struct Asked {
 }
 
 impl Line {
-    pub(super) fn over(mut socket: TcpStream, message: &[u8], answer: usize) -> Self {
+    pub(super) fn to(address: &str, message: &[u8], answer: usize) -> Self {
         let mut begin = PREFACE.to_vec();
         // Windows as wide as they can be, so that nothing has to be acknowledged in a run of some seconds.
         let widest = (1_u32 << 31) - 1;
         frame(&mut begin, SETTINGS, 0, 0, &[&[0, 4][..], &widest.to_be_bytes()].concat());
         frame(&mut begin, WINDOW_UPDATE, 0, 0, &(widest - 65_535).to_be_bytes());
-        let written = socket.write(&begin).expect("the preface is sent");
-        assert_eq!(written, begin.len(), "the socket's buffer is full");
+        let mut wire = Wire::to(address, 256 * 1024);
+        wire.say(&begin);
         Self {
-            socket,
+            wire,
             message: [&[0][..], &length(message).to_be_bytes(), message].concat(),
             answer: answer + 5,
             next_stream: 1,
             asked: VecDeque::with_capacity(STREAMS),
             said: Vec::with_capacity(16 * 1024),
-            heard: vec![0; 256 * 1024],
-            filled: 0,
         }
     }
 
     fn say(&mut self) {
-        let written = self.socket.write(&self.said).expect("it is sent");
-        assert_eq!(written, self.said.len(), "the socket's buffer is full");
+        self.wire.say(&self.said);
         self.said.clear();
     }
 
     fn acknowledge(&mut self, kind: u8, payload: std::ops::Range<usize>) {
-        frame(&mut self.said, kind, ACK, 0, &self.heard[payload]);
+        frame(&mut self.said, kind, ACK, 0, &self.wire.heard()[payload]);
         self.say();
     }
 
@@ -113,17 +108,14 @@ impl super::Line for Line {
     }
 
     fn listen(&mut self, answered: &mut dyn FnMut(Instant)) {
-        match self.socket.read(&mut self.heard[self.filled..]) {
-            Ok(0) => panic!("the server hung up"),
-            Ok(length) => self.filled += length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Err(error) => panic!("the answer cannot be read: {error}"),
+        if !self.wire.listen() {
+            return;
         }
         let mut begin = 0;
-        while let Some([a, b, c, kind, flags, stream @ ..]) = self.heard[begin..self.filled].first_chunk::<9>() {
+        while let Some([a, b, c, kind, flags, stream @ ..]) = self.wire.heard()[begin..].first_chunk::<9>() {
             let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
             let payload = begin + 9..begin + 9 + length;
-            if payload.end > self.filled {
+            if payload.end > self.wire.heard().len() {
                 break;
             }
             begin = payload.end;
@@ -132,8 +124,7 @@ impl super::Line for Line {
                 answered(intended);
             }
         }
-        self.heard.copy_within(begin..self.filled, 0);
-        self.filled -= begin;
+        self.wire.forget(begin);
     }
 }
 

@@ -1,23 +1,20 @@
 //! A keep-alive connection of HTTP/1.1: one request at a time.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Instant;
 
 use countersign::entropy::{SystemEntropy, random};
 
-use super::COOKIE;
+use super::{COOKIE, Wire};
 
 pub(super) struct Line {
-    socket: TcpStream,
+    wire: Wire,
     request: Vec<u8>,
     draw: Option<Draw>,
     intended: Instant,
-    heard: Vec<u8>,
-    filled: usize,
 }
 
 /// Puts another cookie's value into a request each time.
@@ -32,9 +29,9 @@ pub(super) struct Draw {
 }
 
 impl Line {
-    pub(super) fn over(socket: TcpStream, request: String, draw: Option<Draw>) -> Self {
-        let (request, heard) = (request.into_bytes(), vec![0; 32 * 1024]);
-        Self { socket, request, draw, intended: Instant::now(), heard, filled: 0 }
+    pub(super) fn to(address: &str, request: String, draw: Option<Draw>) -> Self {
+        let wire = Wire::to(address, 32 * 1024);
+        Self { wire, request: request.into_bytes(), draw, intended: Instant::now() }
     }
 }
 
@@ -73,21 +70,18 @@ impl super::Line for Line {
         if let Some(draw) = &mut self.draw {
             draw.put_into(&mut self.request);
         }
-        let written = self.socket.write(&self.request).expect("the request is sent");
-        assert_eq!(written, self.request.len(), "the socket's buffer is full");
-        (self.intended, self.filled) = (intended, 0);
+        self.wire.say(&self.request);
+        self.intended = intended;
     }
 
     fn listen(&mut self, answered: &mut dyn FnMut(Instant)) {
-        match self.socket.read(&mut self.heard[self.filled..]) {
-            Ok(0) => panic!("the server hung up"),
-            Ok(length) => self.filled += length,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-            Err(error) => panic!("the answer cannot be read: {error}"),
+        if !self.wire.listen() {
+            return;
         }
-        let heard = &self.heard[..self.filled];
+        let heard = self.wire.heard();
         if heard.ends_with(b"\r\n\r\n") {
             assert!(heard.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(heard));
+            self.wire.forget(heard.len());
             answered(self.intended);
         }
     }

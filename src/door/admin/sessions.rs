@@ -1,14 +1,14 @@
 //! Sessions on the admin port: whoever has the operator's token lists them and ends them. They go by their pseudonyms, the
 //! `sid` of tokens and of the audit; where they are filed is told to nobody.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::body::Body;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{ConnectInfo, Extension, Path, Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit;
 use crate::clock::UnixTime;
 use crate::config::AdminSettings;
+use crate::door::peer::Peer;
 use crate::door::problem::admin_problem;
 use crate::identity::UserId;
 use crate::revocation::Revocation;
@@ -36,7 +37,6 @@ pub struct SessionsDoor {
 }
 
 type Door = State<Arc<SessionsDoor>>;
-type Peer = Option<Extension<ConnectInfo<SocketAddr>>>;
 type Asked = Result<Query<Which>, QueryRejection>;
 
 /// Which sessions are meant.
@@ -108,11 +108,11 @@ impl SessionsDoor {
     }
 }
 
-async fn admit(State(door): Door, peer: Peer, request: Request<Body>, next: Next) -> Response {
+async fn admit(State(door): Door, Peer(peer): Peer, request: Request<Body>, next: Next) -> Response {
     let mut response = match door.is_opened_by(request.headers()) {
         Some(true) => next.run(request).await,
         Some(false) => {
-            audit::admin_refusal(address(peer.as_ref()));
+            audit::admin_refusal(peer);
             admin_problem(StatusCode::UNAUTHORIZED, "unauthorized", "send `Authorization: Bearer` and the admin token")
         }
         None => {
@@ -124,7 +124,7 @@ async fn admit(State(door): Door, peer: Peer, request: Request<Body>, next: Next
     response
 }
 
-async fn list(State(door): Door, peer: Peer, asked: Asked) -> Response {
+async fn list(State(door): Door, Peer(peer): Peer, asked: Asked) -> Response {
     let Which { user, after, .. } = match read(asked) {
         Ok(which) if which.all.is_none() => which,
         Ok(_) => return misunderstood("`all` is for ending them; without `user` all are listed"),
@@ -144,7 +144,7 @@ async fn list(State(door): Door, peer: Peer, asked: Asked) -> Response {
     match found {
         Ok((mut found, next)) => {
             found.sort_by_key(|filed| std::cmp::Reverse(filed.session.signed_in_at));
-            audit::admin("list", user.as_deref(), address(peer.as_ref()), Some(found.len() as u64));
+            audit::admin("list", user.as_deref(), peer, Some(found.len() as u64));
             let sessions = found.iter().map(Listed::of).collect();
             Json(List { sessions, next: next.map(written) }).into_response()
         }
@@ -152,7 +152,7 @@ async fn list(State(door): Door, peer: Peer, asked: Asked) -> Response {
     }
 }
 
-async fn end(State(door): Door, peer: Peer, asked: Asked) -> Response {
+async fn end(State(door): Door, Peer(peer): Peer, asked: Asked) -> Response {
     let Which { user, all, after } = match read(asked) {
         Ok(which) => which,
         Err(problem) => return *problem,
@@ -171,27 +171,27 @@ async fn end(State(door): Door, peer: Peer, asked: Asked) -> Response {
     match ended {
         Ok((ended, next)) => {
             let about = user.as_deref().unwrap_or("all");
-            audit::admin("end", Some(about), address(peer.as_ref()), Some(ended));
+            audit::admin("end", Some(about), peer, Some(ended));
             Json(Ended { ended, next: next.map(written) }).into_response()
         }
         Err(error) => store_problem(&error),
     }
 }
 
-async fn show_one(State(door): Door, peer: Peer, Path(sid): Path<String>) -> Response {
+async fn show_one(State(door): Door, Peer(peer): Peer, Path(sid): Path<String>) -> Response {
     match door.revocation.of_pseudonym(&sid).await {
         Ok(found) => {
-            audit::admin("list", Some(&sid), address(peer.as_ref()), Some(found.len() as u64));
+            audit::admin("list", Some(&sid), peer, Some(found.len() as u64));
             found.first().map_or_else(no_such_session, |filed| Json(Listed::of(filed)).into_response())
         }
         Err(error) => store_problem(&error),
     }
 }
 
-async fn end_one(State(door): Door, peer: Peer, Path(sid): Path<String>) -> Response {
+async fn end_one(State(door): Door, Peer(peer): Peer, Path(sid): Path<String>) -> Response {
     match door.revocation.end_pseudonym(&sid).await {
         Ok(ended) => {
-            audit::admin("end", Some(&sid), address(peer.as_ref()), Some(ended));
+            audit::admin("end", Some(&sid), peer, Some(ended));
             if ended == 0 { no_such_session() } else { Json(Ended { ended, next: None }).into_response() }
         }
         Err(error) => store_problem(&error),
@@ -228,10 +228,6 @@ fn cursor(text: Option<&str>) -> Option<Cursor> {
 
 fn written(cursor: Cursor) -> String {
     URL_SAFE_NO_PAD.encode(cursor.as_bytes())
-}
-
-fn address(peer: Option<&Extension<ConnectInfo<SocketAddr>>>) -> Option<IpAddr> {
-    peer.map(|Extension(ConnectInfo(peer))| peer.ip().to_canonical())
 }
 
 fn misunderstood(message: &str) -> Response {
