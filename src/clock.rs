@@ -100,6 +100,11 @@ impl TestClock {
     pub fn advance(&self, span: Duration) {
         self.0.fetch_add(span.as_secs(), Ordering::SeqCst);
     }
+
+    /// Sets the clock back by `span` (whole seconds), as happens to clocks that went wrong.
+    pub fn set_back(&self, span: Duration) {
+        self.0.fetch_sub(span.as_secs(), Ordering::SeqCst);
+    }
 }
 
 impl Clock for TestClock {

@@ -39,7 +39,7 @@ const LONG_PAUSE: Duration = Duration::from_hours(1);
 /// A cluster.
 pub(super) struct Kubernetes {
     settings: KubernetesSettings,
-    api: ApiServer,
+    api: Arc<ApiServer>,
     keys: PublishedKeys,
     reviews: Allowance,
     /// What was lacking when the keys were last looked at, and when a token was last reviewed.
@@ -58,7 +58,7 @@ impl Kubernetes {
     ) -> Result<Self, String> {
         let api = ApiServer::new(&settings.api).map_err(|error| error.to_string())?;
         Ok(Self {
-            api: api.counted(settings.id.clone(), Arc::clone(metrics)),
+            api: Arc::new(api.counted(settings.id.clone(), Arc::clone(metrics))),
             keys: PublishedKeys::new(ALGORITHMS.map(str::to_owned).into(), Arc::clone(&clock)),
             reviews: Allowance::new(REVIEWS_PER_SECOND, REVIEWS_AT_ONCE, REVIEWS_UNDER_WAY, Arc::clone(&clock))
                 .with_reserve(),
@@ -72,7 +72,10 @@ impl Kubernetes {
 
     /// Says whose token it is. `admit` and the caches are the caller's.
     pub(super) async fn verify(&self, token: &str, standing: Standing) -> Result<Vouched, Doubt> {
-        let newer = async { self.api.key_set().await.map_err(|error| error.to_string()) };
+        let newer = || {
+            let api = Arc::clone(&self.api);
+            async move { api.key_set().await.map_err(|error| error.to_string()) }
+        };
         let signed = self.keys.verify(token, newer).await;
         match (self.settings.verify, signed) {
             (_, Err(Unverified::Refused(reason))) => Err(Doubt::Refused(reason)),

@@ -1,12 +1,15 @@
 //! A provider's keys, and signatures made with them: which of the keys fits a token, whether the signature is good,
 //! and when it is worth asking for newer keys. What the token says is not judged here.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
 use openidconnect::{AccessToken, AccessTokenHash, JsonWebKey};
 use serde::Deserialize;
@@ -34,13 +37,27 @@ const RSA_LEAST_BYTES: usize = 2048 / 8;
 #[derive(Debug)]
 pub(super) struct Keys {
     current: ArcSwap<Vec<Key>>,
-    asked_at: Mutex<Option<UnixTime>>,
+    asked: Mutex<Asked>,
     waiting: Semaphore,
+}
+
+/// The last question for newer keys. A check is cut off sooner than a slow provider answers: the next one that lacks a key
+/// goes on waiting for the same answer.
+#[derive(Default)]
+struct Asked {
+    at: Option<UnixTime>,
+    under_way: Option<Question>,
+}
+
+struct Question {
+    /// The keys that it is to replace.
+    stale: Arc<Vec<Key>>,
+    answer: BoxFuture<'static, Result<Vec<u8>, Trouble>>,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), asked_at: Mutex::default(), waiting: Semaphore::new(MOST_WAITING) }
+        Self { current: ArcSwap::default(), asked: Mutex::default(), waiting: Semaphore::new(MOST_WAITING) }
     }
 }
 
@@ -120,14 +137,17 @@ impl Keys {
         self.current.load().is_empty()
     }
 
-    /// Verifies the signature of a compact JWS. `newer` is awaited, rarely, if no key fits or the signature is bad.
-    pub(super) async fn verify(
+    /// Verifies the signature of a compact JWS. `newer` is asked, rarely, if no key fits or the signature is bad.
+    pub(super) async fn verify<F>(
         &self,
         token: &str,
         algorithms: &[String],
         clock: &dyn Clock,
-        newer: impl Future<Output = Result<Vec<u8>, Trouble>>,
-    ) -> Result<Signed, Unverified> {
+        newer: impl FnOnce() -> F,
+    ) -> Result<Signed, Unverified>
+    where
+        F: Future<Output = Result<Vec<u8>, Trouble>> + Send + 'static,
+    {
         let seen = self.current.load_full();
         let first = match verify_with(&seen, token, algorithms) {
             Ok(signed) => return Ok(signed),
@@ -152,32 +172,55 @@ impl Keys {
     }
 
     /// Gets newer keys, unless somebody else did since `seen`, or it was tried a moment ago.
-    async fn refetch(
+    async fn refetch<F>(
         &self,
         seen: &Arc<Vec<Key>>,
         clock: &dyn Clock,
-        newer: impl Future<Output = Result<Vec<u8>, Trouble>>,
-    ) -> Result<(), Trouble> {
+        newer: impl FnOnce() -> F,
+    ) -> Result<(), Trouble>
+    where
+        F: Future<Output = Result<Vec<u8>, Trouble>> + Send + 'static,
+    {
         let too_many = |_| Trouble::Unreachable("too many wait for them".to_owned());
         let _place = self.waiting.try_acquire().map_err(too_many)?;
-        let mut asked_at = self.asked_at.lock().await;
-        if !Arc::ptr_eq(seen, &self.current.load()) {
+        let mut asked = self.asked.lock().await;
+        if !self.are_still(seen) {
             return Ok(());
         }
+        // By now its answer may be older than what was fetched beside it.
+        asked.under_way.take_if(|question| !self.are_still(&question.stale));
         let now = clock.now();
-        let pause = if seen.is_empty() { FIRST_FETCH_PAUSE } else { REFETCH_PAUSE };
-        if asked_at.is_some_and(|at| now.since(at) < pause) {
-            return Ok(());
+        let is_first = seen.is_empty() && asked.under_way.is_none();
+        let pause = if is_first { FIRST_FETCH_PAUSE } else { REFETCH_PAUSE };
+        // A clock that was set back is not waited for.
+        if asked.at.is_none_or(|at| now < at || now.since(at) >= pause) {
+            let question = Question { stale: Arc::clone(seen), answer: newer().boxed() };
+            *asked = Asked { at: Some(now), under_way: Some(question) };
         }
-        *asked_at = Some(now);
-        self.take(&newer.await?)
+        let Some(question) = &mut asked.under_way else { return Ok(()) };
+        let answer = (&mut question.answer).await;
+        asked.under_way = None;
+        self.take(&answer?)
+    }
+
+    fn are_still(&self, seen: &Arc<Vec<Key>>) -> bool {
+        Arc::ptr_eq(seen, &self.current.load())
+    }
+}
+
+impl fmt::Debug for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asked").field("at", &self.at).finish_non_exhaustive()
     }
 }
 
 impl Verifier<'_> {
     /// Verifies the signature of a compact JWS. Keys are fetched again, rarely, if none fits or the signature is bad.
     pub(super) async fn verify(&self, token: &str) -> Result<Signed, Trouble> {
-        let newer = download(self.endpoint, self.outbound);
+        let newer = || {
+            let (endpoint, outbound) = (self.endpoint.clone(), self.outbound.clone());
+            async move { download(&endpoint, &outbound).await }
+        };
         let verified = self.keys.verify(token, self.algorithms, self.clock, newer).await;
         verified.map_err(|unverified| match unverified {
             Unverified::Token(reason) => Trouble::Misbehaved(reason),

@@ -6,7 +6,7 @@ use openidconnect::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 use url::Url;
 
-use super::outbound::{Outbound, Reach, is_public_host, resolves_to_private};
+use super::outbound::{Outbound, Reach};
 use super::trouble::Trouble;
 use crate::config::ProviderSettings;
 use crate::metrics::IdpOperation;
@@ -115,12 +115,9 @@ impl Document {
         let address = address_of(issuer);
         let response = fetch_json(IdpOperation::Discovery, &address, Reach::Anywhere, outbound).await?;
         let document = Self::read(response.body(), issuer).map_err(misbehaved)?;
-        let host = Url::parse(issuer).ok().and_then(|url| url.host_str().map(str::to_owned));
-        let inside = match host {
-            Some(host) => !is_public_host(&host) || resolves_to_private(&host).await,
-            None => false,
-        };
-        Ok((document, if inside { Reach::Anywhere } else { Reach::PublicOnly }))
+        let url = Url::parse(issuer).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        Ok((document, outbound.reach_of(host, &response)))
     }
 
     fn read(document: &[u8], issuer: &str) -> Result<Self, String> {

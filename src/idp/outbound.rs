@@ -5,6 +5,7 @@ mod address;
 
 use std::error::Error;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,7 @@ use tokio::time::timeout;
 use tracing::debug;
 use url::Url;
 
-use self::address::{Lookup, PrivateAddress, PublicResolver, by_the_system};
-pub(crate) use self::address::{is_public_host, resolves_to_private};
+use self::address::{Lookup, PrivateAddress, PublicResolver, by_the_system, is_public, is_public_host};
 use crate::config::EgressSettings;
 use crate::identity::ProviderId;
 use crate::metrics::{IdpOperation, IdpOutcome, Metrics};
@@ -27,9 +27,14 @@ use crate::metrics::{IdpOperation, IdpOutcome, Metrics};
 pub struct Outbound {
     anywhere: Client,
     public_only: Client,
+    proxy_port: Option<u16>,
     deadline: Duration,
     counted: Option<(ProviderId, Arc<Metrics>)>,
 }
+
+/// Who has answered, beside the answer: the egress proxy, where one was asked.
+#[derive(Clone, Copy, Debug)]
+struct Dialled(SocketAddr);
 
 /// Why the way out cannot be opened; the operator's to mend.
 #[derive(Debug, Error)]
@@ -97,6 +102,8 @@ impl Outbound {
 
     /// How many redirects are followed where any are.
     const MOST_REDIRECTS: usize = 5;
+    /// RFC 1928 section 3.
+    const SOCKS_PORT: u16 = 1080;
 
     /// Opens the way out.
     ///
@@ -111,12 +118,13 @@ impl Outbound {
             // Whoever installs one in the same moment installs the same.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
+        let proxy_port = settings.proxy.as_ref().map(|proxy| proxy.port_or_known_default().unwrap_or(Self::SOCKS_PORT));
         let proxy_host = settings.proxy.as_ref().and_then(Url::host_str).map(str::to_owned);
         let failed = |error: reqwest::Error| OutboundError::Client { reason: whole_story(&error) };
         let anywhere = builder(settings)?.build().map_err(failed)?;
         let resolver = Arc::new(PublicResolver { proxy_host, lookup });
         let public_only = builder(settings)?.dns_resolver(resolver).build().map_err(failed)?;
-        Ok(Self { anywhere, public_only, deadline: Self::DEADLINE, counted: None })
+        Ok(Self { anywhere, public_only, proxy_port, deadline: Self::DEADLINE, counted: None })
     }
 
     /// The same, with another deadline for a whole exchange.
@@ -155,6 +163,17 @@ impl Outbound {
             metrics.idp_request(provider, operation, counted_as(&outcome));
         }
         outcome
+    }
+
+    /// How far what `answer` says may lead: inside only if it came from inside. The address that was dialled tells; a name
+    /// could be given another one for whoever asks again.
+    pub(crate) fn reach_of(&self, host: &str, answer: &HttpResponse) -> Reach {
+        let dialled = answer.extensions().get::<Dialled>();
+        let is_inside = dialled.is_some_and(|Dialled(address)| {
+            // An egress proxy may be inside and bring answers from outside. Whoever has its port is taken for it.
+            !is_public(address.ip()) && self.proxy_port != Some(address.port())
+        });
+        if is_inside || !is_public_host(host) { Reach::Anywhere } else { Reach::PublicOnly }
     }
 
     /// Opens a page as a browser without cookies does: on from redirect to redirect, as long as they stay with the same
@@ -218,6 +237,9 @@ fn head_of(mut response: reqwest::Response) -> HttpResponse {
     let mut answer = HttpResponse::new(Vec::new());
     *answer.status_mut() = response.status();
     *answer.headers_mut() = std::mem::take(response.headers_mut());
+    if let Some(address) = response.remote_addr() {
+        answer.extensions_mut().insert(Dialled(address));
+    }
     answer
 }
 
@@ -366,6 +388,31 @@ mod tests {
         let refused =
             outbound.call(IdpOperation::Discovery, call("http://mixed.example.com:1/"), Reach::PublicOnly).await;
         assert!(matches!(refused, Err(CallError::PrivateAddress(_))), "{refused:?}");
+    }
+
+    #[test]
+    fn how_far_an_answer_may_lead_is_told_by_who_was_dialled() {
+        let direct = Outbound::new(&EgressSettings::default()).expect("an open way");
+        let proxy = Some("http://proxy.example.com:3128".parse().expect("a URL"));
+        let proxied = Outbound::new(&EgressSettings { proxy, ..EgressSettings::default() }).expect("an open way");
+        let socks = Some("socks5://proxy.example.com".parse().expect("a URL"));
+        let socks = Outbound::new(&EgressSettings { proxy: socks, ..EgressSettings::default() }).expect("an open way");
+        for (outbound, host, dialled, reach) in [
+            (&direct, "idp.example.com", "203.0.113.9:443", Reach::PublicOnly),
+            (&direct, "idp.example.com", "10.0.0.9:443", Reach::Anywhere),
+            (&direct, "idp.example.com", "[::ffff:10.0.0.9]:443", Reach::Anywhere),
+            (&direct, "10.0.0.9", "10.0.0.9:443", Reach::Anywhere),
+            (&proxied, "idp.example.com", "10.0.0.9:3128", Reach::PublicOnly),
+            (&proxied, "10.0.0.9", "10.0.0.8:3128", Reach::Anywhere),
+            // Not by way of the proxy, then.
+            (&proxied, "idp.example.com", "10.0.0.9:443", Reach::Anywhere),
+            (&socks, "idp.example.com", "10.0.0.9:1080", Reach::PublicOnly),
+        ] {
+            let mut answer = HttpResponse::new(Vec::new());
+            answer.extensions_mut().insert(Dialled(dialled.parse().expect("an address")));
+            assert_eq!(outbound.reach_of(host, &answer), reach, "{host} at {dialled}");
+        }
+        assert_eq!(direct.reach_of("idp.example.com", &HttpResponse::new(Vec::new())), Reach::PublicOnly, "unknown");
     }
 
     #[test]

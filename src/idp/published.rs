@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use futures_util::TryFutureExt;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 use url::Url;
@@ -49,12 +50,17 @@ pub struct PublishedKeys {
 /// An issuer whose keys are fetched over the way out: from the configured address, or from the discovered one.
 pub(crate) struct Issuer {
     id: ProviderId,
-    name: String,
-    place: ArcSwapOption<Endpoint>,
     is_discovered: bool,
     keys: PublishedKeys,
-    outbound: Outbound,
+    whereabouts: Arc<Whereabouts>,
     lacking: ArcSwapOption<String>,
+}
+
+/// Where an issuer's keys are, as far as that is known, and the way there.
+struct Whereabouts {
+    name: String,
+    place: ArcSwapOption<Endpoint>,
+    outbound: Outbound,
 }
 
 impl PublishedKeys {
@@ -72,17 +78,17 @@ impl PublishedKeys {
         self.keys.take(jwks).map_err(|trouble| trouble.reason().to_owned())
     }
 
-    /// Verifies the signature of a compact JWS. `newer`, which gives a key set or says why there is none, is awaited
-    /// only if no key fits, and not more than once in half a minute however many tokens come.
+    /// Verifies the signature of a compact JWS. `newer`, which gives a key set or says why there is none, is asked
+    /// only if no key fits, and not more than once in half a minute however many tokens come. If this future is dropped
+    /// before there is an answer, the next one that lacks a key waits for that.
     ///
     /// # Errors
     /// If the token is at fault, or if there are no keys to tell by.
-    pub async fn verify(
-        &self,
-        token: &str,
-        newer: impl Future<Output = Result<Vec<u8>, String>>,
-    ) -> Result<SignedClaims, Unverified> {
-        let newer = async { newer.await.map_err(Trouble::Unreachable) };
+    pub async fn verify<F>(&self, token: &str, newer: impl FnOnce() -> F) -> Result<SignedClaims, Unverified>
+    where
+        F: Future<Output = Result<Vec<u8>, String>> + Send + 'static,
+    {
+        let newer = || newer().map_err(Trouble::Unreachable);
         match self.keys.verify(token, &self.algorithms, &*self.clock, newer).await {
             Ok(signed) => Ok(SignedClaims { claims: signed.claims, typ: signed.typ }),
             Err(keys::Unverified::Keys(trouble)) => Err(Unverified::Unavailable(trouble.reason().to_owned())),
@@ -107,12 +113,17 @@ impl Issuer {
         let place = jwks_url.map(|url| Arc::new(Endpoint { url, reach: Reach::Anywhere }));
         let keys = PublishedKeys::new(algorithms, clock);
         let lacking = ArcSwapOption::from_pointee("its keys have not been fetched yet".to_owned());
-        Self { id, name, place: ArcSwapOption::new(place), is_discovered, keys, outbound, lacking }
+        let whereabouts = Arc::new(Whereabouts { name, place: ArcSwapOption::new(place), outbound });
+        Self { id, is_discovered, keys, whereabouts, lacking }
     }
 
     /// Verifies the signature of a compact JWS with the issuer's keys, as [`PublishedKeys::verify`] does.
     pub(crate) async fn verify(&self, token: &str) -> Result<SignedClaims, Unverified> {
-        self.keys.verify(token, self.download()).await
+        let newer = || {
+            let whereabouts = Arc::clone(&self.whereabouts);
+            async move { whereabouts.download().await }
+        };
+        self.keys.verify(token, newer).await
     }
 
     /// Why its keys could not be had at the last look, if they could not.
@@ -122,7 +133,7 @@ impl Issuer {
 
     /// Keeps the keys at hand, for ever. The caller runs it beside everything else: no check has to wait for them.
     pub(crate) async fn keep_found(&self) {
-        let (id, issuer) = (&self.id, &self.name);
+        let (id, issuer) = (&self.id, &self.whereabouts.name);
         let mut last_reason = None;
         loop {
             let taken = self.look_anew().await;
@@ -147,13 +158,13 @@ impl Issuer {
 
     async fn look_anew(&self) -> Result<(), String> {
         if self.is_discovered {
-            let found = discover_jwks(&self.name, &self.outbound).await;
-            let found = found.map_err(|trouble| trouble.reason().to_owned())?;
-            self.place.store(Some(Arc::new(found)));
+            self.whereabouts.discover().await.map_err(|trouble| trouble.reason().to_owned())?;
         }
-        self.keys.take(&self.download().await?)
+        self.keys.take(&self.whereabouts.download().await?)
     }
+}
 
+impl Whereabouts {
     async fn download(&self) -> Result<Vec<u8>, String> {
         self.try_to_download().await.map_err(|trouble| trouble.reason().to_owned())
     }
@@ -162,14 +173,18 @@ impl Issuer {
         if let Some(place) = self.place.load_full() {
             return download(&place, &self.outbound).await;
         }
+        download(&*self.discover().await?, &self.outbound).await
+    }
+
+    async fn discover(&self) -> Result<Arc<Endpoint>, Trouble> {
         let found = Arc::new(discover_jwks(&self.name, &self.outbound).await?);
         self.place.store(Some(Arc::clone(&found)));
-        download(&found, &self.outbound).await
+        Ok(found)
     }
 }
 
 impl std::fmt::Debug for Issuer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Issuer").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Issuer").field("id", &self.id).field("name", &self.whereabouts.name).finish_non_exhaustive()
     }
 }

@@ -91,6 +91,11 @@ async fn a_flood_of_unknown_keys_is_no_flood_at_the_provider() {
     rig.clock.advance(Duration::from_secs(1));
     rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
     assert_eq!(rig.idp.hits(JWKS), 3);
+    // A clock that is set back does not keep newer keys away until it has caught up.
+    rig.clock.set_back(Duration::from_hours(1));
+    rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
+    rig.refuses(Kind::Misbehaved, "no RS256 key `unknown`").await;
+    assert_eq!(rig.idp.hits(JWKS), 4);
 }
 
 #[tokio::test]
@@ -133,6 +138,31 @@ async fn so_many_tokens_wait_for_newer_keys_and_no_more() {
         assert_refused(verified.await, &Kind::Misbehaved, "no RS256 key `unknown`");
     }
     assert_eq!(rig.idp.hits(JWKS), 2, "all of them waited for one answer");
+}
+
+/// A check is cut off long before a slow provider has answered.
+#[tokio::test]
+async fn what_a_slow_provider_answers_is_not_lost_with_who_asked_first() {
+    for (later, asked) in [(Duration::from_secs(29), 2), (Duration::from_secs(30), 3)] {
+        let rig = Rig::found().await;
+        let gate = Arc::new(Semaphore::new(0));
+        rig.idp.lie(|idp| {
+            idp.signing = Signing::Es256;
+            idp.held.insert(JWKS, gate.clone());
+        });
+        rig.idp.rotate("ec-2");
+        let token = rig.idp.logout_token(|_| ());
+        let mut cut_off = Box::pin(rig.provider.verify_logout(&token));
+        while rig.idp.hits(JWKS) < 2 {
+            assert!(poll_immediate(cut_off.as_mut()).await.is_none(), "it waits");
+            tokio::task::yield_now().await;
+        }
+        drop(cut_off);
+        rig.clock.advance(later);
+        gate.add_permits(2);
+        rig.provider.verify_logout(&token).await.expect("it waits for what the first has asked");
+        assert_eq!(rig.idp.hits(JWKS), asked, "an answer that nobody fetched in half a minute is asked for anew");
+    }
 }
 
 #[tokio::test]

@@ -32,7 +32,8 @@ impl Rig {
         let settings = KubernetesSettings { verify, ..settings.clone() };
         let mut source = Kubernetes::new(settings, &Arc::new(Metrics::new()), clock.clone()).expect("a cluster");
         // Longer than anything takes that is meant to be answered.
-        source.api = source.api.with_deadline(Duration::from_secs(20));
+        let api = Arc::into_inner(source.api).expect("nobody else has it");
+        source.api = Arc::new(api.with_deadline(Duration::from_secs(20)));
         Self { clock, cluster, source }
     }
 

@@ -3,17 +3,12 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use thiserror::Error;
 use tokio::net::lookup_host;
-use tokio::time::timeout;
-
-/// How long a name server is waited for; behind a proxy there may be none that knows.
-const RESOLVED_WITHIN: Duration = Duration::from_secs(3);
 
 /// Resolves names to their public addresses only. What is judged here is what is dialled: nobody asks again in between.
 pub(super) struct PublicResolver {
@@ -51,21 +46,13 @@ impl Resolve for PublicResolver {
 }
 
 /// Whether `host`, as it stands in a URI, may be public: `false` only for the private addresses themselves.
-pub(crate) fn is_public_host(host: &str) -> bool {
+pub(super) fn is_public_host(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare.parse().map_or(true, is_public)
 }
 
-/// Whether `host` is a private address or resolves to one. What does not resolve (behind a proxy) counts as public.
-pub(crate) async fn resolves_to_private(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    match timeout(RESOLVED_WITHIN, lookup_host((bare, 0))).await {
-        Ok(Ok(mut found)) => found.any(|address| !is_public(address.ip())),
-        _ => !is_public_host(host),
-    }
-}
-
-fn is_public(address: IpAddr) -> bool {
+/// Whether it is an address of the internet.
+pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
         IpAddr::V6(address) => is_public_v6(address),
