@@ -48,6 +48,10 @@ use bounds::Bounds;
 const STEPS: [&str; 7] =
     ["start", "callback", "sign_out", "signed_out", "unavailable", "backchannel_logout", "frontchannel_logout"];
 
+/// How many starts there may be for each sign-in that may end: they cost a seal each, and nothing at the provider. The more
+/// there may be, the more addresses it takes to keep others from it.
+const STARTS_A_SIGN_IN: u32 = 10;
+
 /// How many codes are exchanged at a time at one provider: each holds a connection and what a callback brought along, for as
 /// long as the provider takes.
 const EXCHANGES_AT_A_TIME: usize = 128;
@@ -124,8 +128,8 @@ impl Login {
             renew_every: settings.session.renew_every,
             exchanges,
             trusted_proxies: settings.trusted_proxies.clone(),
-            starts: Bounds::new(settings.limits, Arc::clone(&clock)),
-            callbacks: Bounds::new(settings.limits, Arc::clone(&clock)),
+            starts: Bounds::new(settings.limits, STARTS_A_SIGN_IN, Arc::clone(&clock)),
+            callbacks: Bounds::new(settings.limits, 1, Arc::clone(&clock)),
             clock,
             entropy,
         }

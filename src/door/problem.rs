@@ -334,6 +334,15 @@ impl From<&LoginError> for Problem {
                 hint: "Start again from the page that you wanted to see.",
                 retry_after: None,
             },
+            LoginError::InPassing => Self {
+                status: StatusCode::FORBIDDEN,
+                code: "cross_site",
+                title: "Not from this site",
+                what,
+                who: AtFault::Browser,
+                hint: "To sign in, open this site in a window of its own.",
+                retry_after: None,
+            },
             LoginError::FlowGone(_) => Self {
                 status: StatusCode::BAD_REQUEST,
                 code: "flow_gone",
@@ -495,9 +504,11 @@ pub const fn logout_outcome_of(error: &LogoutRefused) -> LogoutOutcome {
 #[must_use]
 pub const fn outcome_of(error: &LoginError) -> LoginOutcome {
     match error {
-        LoginError::BrowserSent(_) | LoginError::FlowGone(_) | LoginError::TwoCookies | LoginError::UnknownProvider => {
-            LoginOutcome::BrowserRefused
-        }
+        LoginError::BrowserSent(_)
+        | LoginError::InPassing
+        | LoginError::FlowGone(_)
+        | LoginError::TwoCookies
+        | LoginError::UnknownProvider => LoginOutcome::BrowserRefused,
         LoginError::ProviderSaidNo { .. } | LoginError::Provider(IdpError::GrantRefused { .. }) => {
             LoginOutcome::ProviderRefused
         }

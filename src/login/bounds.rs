@@ -18,8 +18,8 @@ use crate::config::{LimitSettings, Rate};
 /// is held by the bound on all of them.
 const MOST_ADDRESSES: usize = 16 * 1024;
 
-/// What one address may be where each has as many as it likes: whoever has an IPv6 network has all of it.
-const IPV6_PREFIX: u8 = 64;
+/// What counts as one address where each has as many as it likes: a home is given so large a network (RFC 6177).
+const IPV6_PREFIX: u8 = 56;
 
 /// That no address is known is said once, not at each step.
 static TOLD: Once = Once::new();
@@ -27,6 +27,8 @@ static TOLD: Once = Once::new();
 /// The bounds of one step of a sign-in.
 pub(super) struct Bounds {
     settings: LimitSettings,
+    /// How many times as many as the settings say, from all addresses together.
+    times: u32,
     each: Pace,
     addresses: Cache<IpNet, Arc<Mutex<Bucket>>>,
     unknown: Shared,
@@ -51,26 +53,28 @@ pub struct TooMany {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Who {
     Address(IpNet, Rate),
-    Unknown(Rate),
-    Anywhere(Rate),
+    Unknown(u32, Rate),
+    Anywhere(u32, Rate),
 }
 
 impl Bounds {
-    pub(super) fn new(settings: LimitSettings, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(settings: LimitSettings, times: u32, clock: Arc<dyn Clock>) -> Self {
         let Rate { count, per } = settings.sign_ins;
+        let all = u64::from(count) * u64::from(times);
         // Those whose address is not known can be held by nothing else: they leave the others a quarter.
-        let unknown = u64::from(count) - u64::from(count) / 4;
+        let unknown = all - all / 4;
         Self {
             settings,
+            times,
             each: pace(settings.sign_ins_per_address),
             addresses: Cache::new(MOST_ADDRESSES),
             unknown: Shared::full(Pace::new(unknown, per, unknown), &*clock),
-            all: Shared::full(pace(settings.sign_ins), &*clock),
+            all: Shared::full(Pace::new(all, per, all), &*clock),
             clock,
         }
     }
 
-    /// Counts one step of whoever is at `address`, or at one that is not known.
+    /// Counts one step of whoever is at `address`. Where that is not known, nobody can be told from the others.
     pub(super) fn of_one(&self, address: Option<IpAddr>) -> Result<(), TooMany> {
         let Some(address) = address else {
             TOLD.call_once(|| {
@@ -79,8 +83,7 @@ impl Bounds {
                      gateway is in front, add its addresses to trusted_proxies"
                 );
             });
-            let too_many = |wait| TooMany { who: Who::Unknown(self.settings.sign_ins), wait };
-            return self.unknown.take(&*self.clock).map_err(too_many);
+            return Ok(());
         };
         let (network, now) = (network(address), self.clock.now());
         let full = || Ok::<_, std::convert::Infallible>(Arc::new(Mutex::new(Bucket::full(&self.each, now))));
@@ -89,10 +92,15 @@ impl Bounds {
         taken.map_err(|wait| TooMany { who: Who::Address(network, self.settings.sign_ins_per_address), wait })
     }
 
-    /// Counts one step of anybody. To be asked last: what is refused elsewhere is to take nothing from all.
-    pub(super) fn of_all(&self) -> Result<(), TooMany> {
-        let too_many = |wait| TooMany { who: Who::Anywhere(self.settings.sign_ins), wait };
-        self.all.take(&*self.clock).map_err(too_many)
+    /// Counts one step of anybody, whether or not it is known where. To be asked last: what is refused elsewhere is to take
+    /// nothing from all.
+    pub(super) fn of_all(&self, address: Option<IpAddr>) -> Result<(), TooMany> {
+        let too_many =
+            |who: fn(u32, Rate) -> Who| move |wait| TooMany { who: who(self.times, self.settings.sign_ins), wait };
+        if address.is_none() {
+            self.unknown.take(&*self.clock).map_err(too_many(Who::Unknown))?;
+        }
+        self.all.take(&*self.clock).map_err(too_many(Who::Anywhere))
     }
 }
 
@@ -114,11 +122,23 @@ impl fmt::Display for Who {
                 if *network == host { write!(f, "{}", network.addr()) } else { write!(f, "{network}") }?;
                 write!(f, ": limits.sign_ins_per_address allows {rate}")
             }
-            Self::Unknown(rate) => {
-                write!(f, "addresses that are not known: limits.sign_ins allows them three quarters of {rate}")
+            Self::Unknown(times, rate) => {
+                let allowed = Times(*times, *rate);
+                write!(f, "addresses that are not known: limits.sign_ins allows them three quarters of {allowed}")
             }
-            Self::Anywhere(rate) => write!(f, "everywhere: limits.sign_ins allows {rate}"),
+            Self::Anywhere(times, rate) => {
+                write!(f, "everywhere: limits.sign_ins allows {}", Times(*times, *rate))
+            }
         }
+    }
+}
+
+struct Times(u32, Rate);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(times, rate) = self;
+        if *times == 1 { write!(f, "{rate}") } else { write!(f, "{times} times {rate}") }
     }
 }
 

@@ -6,7 +6,7 @@ use cookie::time::Duration as CookieDuration;
 use http::HeaderMap;
 
 use super::flow::{self, Flow};
-use super::whence::{address, whence};
+use super::whence::{self, address};
 use super::{Login, LoginError, Onward};
 use crate::audit;
 use crate::identity::ProviderId;
@@ -65,7 +65,8 @@ impl Login {
         };
         let too_many = |too_many| LoginError::TooMany { provider: flow.provider.clone(), too_many };
         // Only now, for strangers without a flow are to take nothing from those who have one.
-        self.callbacks.of_one(address(headers, peer, &self.trusted_proxies)).map_err(too_many)?;
+        let whence = address(headers, peer, &self.trusted_proxies);
+        self.callbacks.of_one(whence).map_err(too_many)?;
         // Each exchange holds a connection to the provider; a provider that hangs must not use up our own.
         let places = self.exchanges.get(&flow.provider).ok_or(LoginError::UnknownProvider)?;
         let _place = places.try_acquire().map_err(|_| LoginError::Busy)?;
@@ -73,7 +74,7 @@ impl Login {
             return self.stale(headers, "it was finished before").await;
         }
         // Only now, for one flow that is shown again and again is to take from nobody but its own address.
-        self.callbacks.of_all().map_err(too_many)?;
+        self.callbacks.of_all(whence).map_err(too_many)?;
         let signed_in = self.exchange(&flow, answer).await?;
         self.welcome(&flow, headers, peer, signed_in).await
     }
@@ -120,7 +121,7 @@ impl Login {
         let renew_at = renew_at(&signed_in, self.clock.now(), self.renew_every);
         let SignedIn { identity, tokens, provider_sid, .. } = signed_in;
         let new = NewSession { identity, tokens, provider_sid, renew_at };
-        let whence = whence(headers, peer, &self.trusted_proxies);
+        let whence = whence::whence(headers, peer, &self.trusted_proxies);
         let (value, live) = self.sessions.create_from(new, whence).await?;
         audit::sign_in(&live.session.identity, &live.session.sid);
         let lifetime = CookieDuration::seconds(self.max_age.as_secs().cast_signed());

@@ -13,6 +13,10 @@ pub enum LoginError {
     /// The browser sent what no step of a login of ours looks like.
     #[error("the browser sent a broken answer: {0}")]
     BrowserSent(&'static str),
+    /// Another site's page asked for a start in passing: as an image, from a script, in a frame. The browser would keep no
+    /// cookie of it.
+    #[error("another site asked for a sign-in without showing it")]
+    InPassing,
     /// The flow is over, was finished in this browser already, or belongs to another browser.
     #[error("this sign-in is not under way in this browser: {0}")]
     FlowGone(&'static str),

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
@@ -12,6 +12,9 @@ use super::{Login, LoginError, Onward};
 use crate::identity::ProviderId;
 use crate::idp::{AuthorizationRequest, Prompt};
 use crate::return_to::ReturnTo;
+
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The query of `/oauth2/start`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,13 +59,18 @@ impl Login {
     /// Begins a login. `peer` is at the other end of the connection.
     ///
     /// # Errors
-    /// If no such provider is configured, if it cannot be reached, or if too many logins have begun.
+    /// If another site's page asks in passing, if no such provider is configured, if it cannot be reached, or if too many
+    /// logins have begun.
     pub async fn start(
         &self,
         headers: &HeaderMap,
         query: &StartQuery,
         peer: Option<IpAddr>,
     ) -> Result<Started, LoginError> {
+        // Before it is counted, for any page could use up what its reader's whole office has.
+        if is_in_passing(headers) {
+            return Err(LoginError::InPassing);
+        }
         let return_to = self.return_to(query.rd.as_deref());
         let provider = match (&query.provider, &*self.providers) {
             (Some(id), _) => {
@@ -78,7 +86,7 @@ impl Login {
         };
         // One's own bound first: who is held by it takes nothing from the others.
         let whence = address(headers, peer, &self.trusted_proxies);
-        let counted = self.starts.of_one(whence).and_then(|()| self.starts.of_all());
+        let counted = self.starts.of_one(whence).and_then(|()| self.starts.of_all(whence));
         counted.map_err(|too_many| LoginError::TooMany { provider: provider.id().clone(), too_many })?;
         provider.is_there().await?;
         let now = self.clock.now();
@@ -111,4 +119,11 @@ impl Login {
         let href = format!("{}?provider={}&rd={rd}{who}", self.path("start"), provider.id);
         Choice { name: provider.name.clone(), href }
     }
+}
+
+/// Whether another site's page asks for it, and not as the page to go on to (Fetch Metadata Request Headers, sections 2.1
+/// and 2.4): what browsers do then is not a person's wish, and leaves no cookie that is `SameSite=Lax`.
+fn is_in_passing(headers: &HeaderMap) -> bool {
+    let is_elsewhere = headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site");
+    is_elsewhere && headers.get(FETCH_DEST).is_some_and(|dest| dest != "document")
 }

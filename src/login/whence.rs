@@ -1,7 +1,7 @@
 //! Where a browser is, as far as its request tells: for people to know their own sessions by, and for no address to take what
 //! is everybody's. Nobody is let in by it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::header::USER_AGENT;
 use http::{HeaderMap, HeaderName};
@@ -67,17 +67,23 @@ pub(super) fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNe
     if !is_trusted(&peer) {
         return None;
     }
-    let mut hops = Vec::new();
-    for value in headers.get_all(&FORWARDED_FOR) {
-        hops.extend(value.to_str().ok()?.split(','));
-    }
-    let hops = hops.into_iter().rev().map(|hop| hop.trim().parse::<IpAddr>().map(|address| address.to_canonical()));
+    let values = headers.get_all(&FORWARDED_FOR).iter();
+    let hops: Vec<&[u8]> = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();
     // What stands before something that is no address was written by nobody who is trusted.
-    hops.map_while(Result::ok).find(|address| !is_trusted(address))
+    hops.into_iter().rev().map_while(hop).find(|address| !is_trusted(address))
+}
+
+/// An address, to which some proxies add a port.
+fn hop(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?.trim();
+    let address = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|with_port| with_port.ip()));
+    Some(address.ok()?.to_canonical())
 }
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]
@@ -119,12 +125,20 @@ mod tests {
             ("10.0.0.7", &["192.0.2.1, 203.0.113.9, 10.0.0.8"], Some("203.0.113.9")),
             ("10.0.0.7", &["192.0.2.1", "2001:db8::9", "fd00::1"], Some("2001:db8::9")),
             ("10.0.0.7", &["192.0.2.1, nonsense, 10.0.0.8"], None),
+            ("10.0.0.7", &["192.0.2.1, \u{e9}, 203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.7", &["\u{e9}", "203.0.113.9"], Some("203.0.113.9")),
+            ("10.0.0.7", &["192.0.2.1, 203.0.113.9:4711"], Some("203.0.113.9")),
+            ("10.0.0.7", &["[2001:db8::9]:4711, 10.0.0.8:80"], Some("2001:db8::9")),
+            ("10.0.0.7", &["203.0.113.9:70000"], None),
             ("10.0.0.7", &["10.0.0.9"], None),
             ("10.0.0.7", &[], None),
             ("203.0.113.7", &["192.0.2.1"], None),
             ("203.0.113.7", &[], Some("203.0.113.7")),
         ] {
-            let headers = forwarded.iter().map(|value| (FORWARDED_FOR, value.parse().unwrap())).collect();
+            let headers = forwarded
+                .iter()
+                .map(|value| (FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap()))
+                .collect();
             let told = told.map(|told| told.parse::<IpAddr>().unwrap());
             assert_eq!(address(&headers, peer.parse().ok(), &trusted), told, "{peer} {forwarded:?}");
         }

@@ -120,7 +120,7 @@ async fn a_gateway_that_is_not_trusted_is_not_taken_for_one_person() {
 
 #[tokio::test]
 async fn whoever_is_not_known_leaves_the_others_a_quarter() {
-    let house = house_with(40, 20, |_| ()).await;
+    let house = house_with(4, 4, |_| ()).await;
     let mut begun = 0;
     for number in 0..40 {
         begun += usize::from(start_from(&house.browser(), &format!("192.0.2.{number}"), &[PAGE]).await.status == 302);
@@ -131,7 +131,7 @@ async fn whoever_is_not_known_leaves_the_others_a_quarter() {
 
 #[tokio::test]
 async fn too_many_starts_altogether_are_told_to_wait() {
-    let house = house(30, 20).await;
+    let house = house(3, 20).await;
     let mut begun = 0;
     for number in 0..40 {
         let forwarded_for = format!("203.0.113.{}", number % 4);
@@ -140,12 +140,12 @@ async fn too_many_starts_altogether_are_told_to_wait() {
     assert_eq!(begun, 30);
     let refused = start_from(&house.browser(), "203.0.113.200", &[PAGE]).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "2"));
-    assert!(refused.page().contains("from everywhere: limits.sign_ins allows 30/1m."), "{}", refused.body);
+    assert!(refused.page().contains("from everywhere: limits.sign_ins allows 10 times 3/1m."), "{}", refused.body);
 }
 
 #[tokio::test]
 async fn one_address_cannot_use_up_what_all_have() {
-    let house = house(30, 20).await;
+    let house = house(3, 20).await;
     for attempt in 0..60 {
         let answer = start_from(&house.browser(), "203.0.113.9", &[PAGE]).await;
         assert_eq!(answer.status, if attempt < 20 { 302 } else { 429 }, "{attempt}");
@@ -178,6 +178,22 @@ async fn a_flow_that_is_shown_again_and_again_takes_from_its_own_address_alone()
         let again = house.browser();
         again.plant(&flow.name, &flow.value);
         assert_eq!(call_back_from(&again, &format!("192.0.2.{number}"), &spent).await.status, 400, "it is burnt");
+    }
+    let (browser, target) = visit_from(&house, "203.0.113.9").await;
+    assert_eq!(call_back_from(&browser, "203.0.113.9", &target).await.status, 303);
+}
+
+/// Where no address is known, there is nobody else's bound to take it from.
+#[tokio::test]
+async fn a_flow_that_is_shown_again_and_again_takes_nothing_where_no_address_is_known() {
+    let house = house_with(20, 5, |_| ()).await;
+    let (thief, spent) = visit_from(&house, "198.51.100.1").await;
+    let flow = thief.flows().remove(0);
+    assert_eq!(call_back_from(&thief, "198.51.100.1", &spent).await.status, 303);
+    for _ in 0..50 {
+        let again = house.browser();
+        again.plant(&flow.name, &flow.value);
+        assert_eq!(call_back_from(&again, "198.51.100.1", &spent).await.status, 400, "it is burnt");
     }
     let (browser, target) = visit_from(&house, "203.0.113.9").await;
     assert_eq!(call_back_from(&browser, "203.0.113.9", &target).await.status, 303);
@@ -220,6 +236,29 @@ async fn too_many_callbacks_altogether_cost_the_provider_nothing() {
         arrived += usize::from(answer.status == 303);
     }
     assert_eq!((arrived, house.idp.hits(TOKEN)), (20, 20));
+}
+
+#[tokio::test]
+async fn what_another_sites_page_asks_for_in_passing_takes_from_nobody() {
+    let house = house(1_000, 5).await;
+    let from = |site: &'static str, dest: &'static str| {
+        let told = [PAGE, ("sec-fetch-site", site), ("sec-fetch-dest", dest)];
+        let browser = house.browser();
+        async move { start_from(&browser, "203.0.113.9", &told).await }
+    };
+    for dest in ["empty", "image", "iframe", "script", "frame", "object"] {
+        for _ in 0..5 {
+            let refused = from("cross-site", dest).await;
+            assert_eq!((refused.status, refused.cookies().is_empty()), (403, true), "{dest}");
+        }
+    }
+    assert!(from("cross-site", "image").await.page().contains("open this site in a window of its own"));
+    // Links from elsewhere are how most people come, and a frame of our own may be where a session has ended.
+    for (site, dest) in
+        [("cross-site", "document"), ("same-origin", "iframe"), ("same-site", "iframe"), ("none", "document")]
+    {
+        assert_eq!(from(site, dest).await.status, 302, "{site} {dest}");
+    }
 }
 
 #[tokio::test]

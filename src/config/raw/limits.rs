@@ -10,7 +10,7 @@ pub(in crate::config) struct Limits {
     /// Sign-ins that may begin, and as many that may end, from all addresses together.
     #[schemars(regex(pattern = "^[0-9]+/.+$"))]
     pub(in crate::config) sign_ins: String,
-    /// The same from one address (IPv6: one /64), where it is known: behind a proxy, if that is one of `trusted_proxies`.
+    /// The same from one address (IPv6: one /56), where it is known: behind a proxy, if that is one of `trusted_proxies`.
     #[schemars(regex(pattern = "^[0-9]+/.+$"))]
     pub(in crate::config) sign_ins_per_address: String,
 }

@@ -14,13 +14,14 @@ impl Scene {
         let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
         let nowhere = std::path::Path::new("/nowhere");
         let settings = crate::config::for_tests::settings(nowhere, crate::config::for_tests::NOBODY, limits);
-        Self { bounds: Bounds::new(settings.limits, clock.clone()), clock }
+        Self { bounds: Bounds::new(settings.limits, 1, clock.clone()), clock }
     }
 
     /// As a start asks.
     fn step(&self, address: Option<&str>) -> Result<(), TooMany> {
-        self.bounds.of_one(address.map(|address| address.parse().expect("an address")))?;
-        self.bounds.of_all()
+        let address = address.map(|address| address.parse().expect("an address"));
+        self.bounds.of_one(address)?;
+        self.bounds.of_all(address)
     }
 
     /// How many of 1000 are let in.
@@ -65,10 +66,10 @@ fn an_address_that_asks_too_often_is_told_when_to_come_back() {
 fn one_ipv6_network_is_one_address() {
     let scene = Scene::with("limits: {sign_ins_per_address: 2/1m}");
     for (address, is_let_in) in [
-        ("2001:db8:0:1::1", true),
-        ("2001:db8:0:1:ffff:ffff:ffff:ffff", true),
-        ("2001:db8:0:1::2", false),
-        ("2001:db8:0:2::1", true),
+        ("2001:db8:0:100::1", true),
+        ("2001:db8:0:1ff:ffff:ffff:ffff:ffff", true),
+        ("2001:db8:0:100::2", false),
+        ("2001:db8:0:200::1", true),
         ("::ffff:203.0.113.9", true),
         ("203.0.113.9", true),
         ("203.0.113.9", false),
@@ -76,8 +77,8 @@ fn one_ipv6_network_is_one_address() {
     ] {
         assert_eq!(scene.step(Some(address)).is_ok(), is_let_in, "{address}");
     }
-    let refused = scene.step(Some("2001:db8:0:1::3")).expect_err("refused").to_string();
-    assert!(refused.starts_with("too many sign-ins from 2001:db8:0:1::/64: "), "{refused}");
+    let refused = scene.step(Some("2001:db8:0:101::3")).expect_err("refused").to_string();
+    assert!(refused.starts_with("too many sign-ins from 2001:db8:0:100::/56: "), "{refused}");
 }
 
 #[test]
@@ -88,6 +89,16 @@ fn one_address_cannot_use_up_what_all_have() {
     let too_many = scene.step(Some("203.0.113.11")).expect_err("refused");
     assert_eq!(too_many.to_string(), "too many sign-ins from everywhere: limits.sign_ins allows 60/1m");
     assert_eq!(too_many.wait, Duration::from_secs(1));
+}
+
+#[test]
+fn more_may_begin_than_may_end() {
+    let scene = Scene::with("limits: {sign_ins: 60/1m, sign_ins_per_address: 60/1m}");
+    let starts = Bounds::new(scene.bounds.settings, 10, scene.clock.clone());
+    let begun = (0..1000).filter(|_| starts.of_all(Some(IpAddr::V4(Ipv4Addr::LOCALHOST))).is_ok()).count();
+    assert_eq!(begun, 600);
+    let refused = starts.of_all(None).expect_err("refused").to_string();
+    assert_eq!(refused, "too many sign-ins from everywhere: limits.sign_ins allows 10 times 60/1m");
 }
 
 #[test]
@@ -107,7 +118,7 @@ fn however_many_addresses_come_little_is_remembered() {
     let scene = Scene::with("limits: {sign_ins: 4294967295/1h, sign_ins_per_address: 4000/5m}");
     for number in 0..200_000_u32 {
         let v4 = IpAddr::V4(Ipv4Addr::from_bits(number));
-        let v6 = IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (u128::from(number) << 64)));
+        let v6 = IpAddr::V6(Ipv6Addr::from_bits((0x2001_0db8_u128 << 96) | (u128::from(number) << 72)));
         assert!(scene.bounds.of_one(Some(v4)).is_ok() && scene.bounds.of_one(Some(v6)).is_ok());
     }
     let remembered = scene.bounds.addresses.len();
