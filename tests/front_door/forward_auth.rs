@@ -303,6 +303,11 @@ async fn nothing_forged_passes_traefik_as_the_example_sets_it_up() {
             ("Kubeflow~groups", "evil"),
             ("Txn-Token", "evil"),
             ("Txn_token", "evil"),
+            ("X-Forwarded_user", "evil"),
+            ("X_forwarded_user", "evil"),
+            ("X.forwarded.user", "evil"),
+            ("X_original-Url", "evil"),
+            ("X_rewrite_url", "evil"),
         ];
         // Traefik's own, as it writes them.
         let told = [

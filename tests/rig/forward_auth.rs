@@ -11,7 +11,7 @@ use crate::part::free_port;
 use crate::wire::{self, Answer};
 
 /// Every value says "evil", so that one look finds what came through.
-const FORGED: [(&str, &str); 29] = [
+const FORGED: [(&str, &str); 31] = [
     ("kubeflow-userid", "evil@example.com"),
     ("KUBEFLOW-USERID", "evil@example.com"),
     ("Kubeflow_Userid", "evil@example.com"),
@@ -42,6 +42,8 @@ const FORGED: [(&str, &str); 29] = [
     ("X-Original_URL", "/evil"),
     ("X_Forwarded_Host", "evil.example"),
     ("X_Rewrite-URL", "/evil"),
+    ("X-Forwarded_User", "evil"),
+    ("x.forwarded.user", "evil"),
 ];
 
 const PAGE: (&str, &str) = ("Accept", "text/html");
@@ -114,6 +116,7 @@ with_both! {
     without_dex_sessions_go_on_and_signing_in_says_why_not
     without_countersign_nothing_passes
     a_proxy_that_is_not_trusted_opens_nothing
+    sign_ins_are_counted_by_the_address_that_the_proxy_saw
 }
 
 async fn a_stranger_signs_in_and_arrives_where_they_wanted_to_go(proxy: Proxy) {
@@ -311,4 +314,20 @@ async fn a_proxy_that_is_not_trusted_opens_nothing(proxy: Proxy) {
     let log = house.countersign.log();
     let told = log.lines().filter(|line| line.contains("add its address to trusted_proxies"));
     assert_eq!(told.filter(|line| line.contains("127.0.0.1")).count(), 1, "{log}");
+}
+
+async fn sign_ins_are_counted_by_the_address_that_the_proxy_saw(proxy: Proxy) {
+    let limits = |settings: &mut Value| settings["limits"] = json!({"sign_ins_per_address": "3/1h"});
+    let house = House::build_with(proxy, limits).await;
+    // The proxy's own address is trusted, and nobody's.
+    let start_from = async |last: u8, forged: &str| {
+        let headers = [PAGE, ("X-Forwarded-For", forged)];
+        wire::send_from([127, 0, 0, last].into(), house.front, "GET", "/oauth2/start", &headers).await
+    };
+    for number in 0..3 {
+        assert_eq!(start_from(2, &format!("198.51.100.{number}")).await.status, 302);
+    }
+    let refused = start_from(2, "198.51.100.7").await;
+    assert!(refused.status == 429 && refused.body.contains("from 127.0.0.2: "), "{refused:?}");
+    assert_eq!(start_from(3, "127.0.0.2").await.status, 302, "nobody uses up what another has");
 }

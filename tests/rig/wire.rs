@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::TcpSocket;
 use tokio::time::timeout;
 
 use crate::backend::Received;
@@ -33,7 +33,18 @@ impl Answer {
 /// Sends one request with exactly these header lines (besides `Connection`, and `Host` unless it is among them) and reads
 /// the whole answer.
 pub(crate) async fn send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> Answer {
-    timeout(PATIENCE, try_send(port, method, target, headers))
+    send_from(Ipv4Addr::LOCALHOST, port, method, target, headers).await
+}
+
+/// The same from another address of this machine's.
+pub(crate) async fn send_from(
+    source: Ipv4Addr,
+    port: u16,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    timeout(PATIENCE, try_send(source, port, method, target, headers))
         .await
         .unwrap_or_else(|_| panic!("{method} {target} on port {port}: no answer"))
         .unwrap_or_else(|error| panic!("{method} {target} on port {port}: {error}"))
@@ -47,15 +58,23 @@ pub(crate) async fn get(port: u16, target: &str, headers: &[(&str, &str)]) -> An
 /// The status of a `GET` of this loopback address, if anybody answers.
 pub(crate) async fn status(url: &str) -> Option<u16> {
     let url = url::Url::parse(url).expect("a URL");
-    timeout(PATIENCE, try_send(url.port().expect("a port"), "GET", url.path(), &[]))
+    timeout(PATIENCE, try_send(Ipv4Addr::LOCALHOST, url.port().expect("a port"), "GET", url.path(), &[]))
         .await
         .ok()?
         .ok()
         .map(|answer| answer.status)
 }
 
-async fn try_send(port: u16, method: &str, target: &str, headers: &[(&str, &str)]) -> std::io::Result<Answer> {
-    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+async fn try_send(
+    source: Ipv4Addr,
+    port: u16,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+) -> std::io::Result<Answer> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((source, 0).into())?;
+    let mut stream = socket.connect((Ipv4Addr::LOCALHOST, port).into()).await?;
     let mut request = format!("{method} {target} HTTP/1.1\r\nConnection: close\r\n");
     if !headers.iter().any(|(name, _)| *name == "Host") {
         request.extend(["Host: localhost:", &port.to_string(), "\r\n"]);
