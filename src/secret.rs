@@ -1,11 +1,14 @@
 //! Secrets that print nothing and are wiped when they are dropped.
 
 mod session_key;
+mod told;
 
 use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
+
+pub(crate) use told::without_secrets;
 
 pub use session_key::{NotASessionKey, generate_session_key, parse_session_key};
 

@@ -13,7 +13,7 @@ use page::Page;
 use source::Source;
 
 /// Doors that the others may use.
-const SHARED_DOORS: [&str; 3] = ["door/answer", "door/problem", "door/pages"];
+const SHARED_DOORS: [&str; 4] = ["door/answer", "door/problem", "door/pages", "door/peer"];
 
 #[test]
 fn the_page_and_the_map_name_the_same_rooms() {

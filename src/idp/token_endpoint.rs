@@ -1,7 +1,6 @@
 //! The token and revocation endpoints: codes and refresh tokens go out, tokens come back (RFC 6749 sections 4.1.3, 5
 //! and 6, RFC 7009). What the tokens say is judged elsewhere.
 
-use std::cmp::Reverse;
 use std::fmt;
 use std::time::Duration;
 
@@ -30,7 +29,7 @@ use super::trouble::{Trouble, quotable};
 use crate::config::{ClientAuth, ProviderSettings};
 use crate::identity::ProviderTokens;
 use crate::metrics::IdpOperation;
-use crate::secret::SecretText;
+use crate::secret::{SecretText, without_secrets};
 
 /// What a token endpoint gave.
 #[derive(Debug)]
@@ -203,10 +202,7 @@ impl TokenEndpoint<'_> {
             let forms = [BASE64_STANDARD.encode(pair), secret.expose().to_owned(), encoded(secret.expose())];
             secrets.extend(forms.map(Zeroizing::new));
         }
-        // The longest first: one may be a part of another.
-        secrets.retain(|secret| !secret.is_empty());
-        secrets.sort_by_key(|secret| Reverse(secret.len()));
-        secrets.iter().fold(text.to_owned(), |text, secret| text.replace(&**secret, "[…]"))
+        without_secrets(text, secrets.iter().map(|secret| secret.as_str()))
     }
 }
 

@@ -12,7 +12,7 @@ use redis::{
 use super::deadlines;
 use super::sentinels::Sentinels;
 use crate::config::{RedisMode, RedisSettings};
-use crate::secret::SecretText;
+use crate::secret::{SecretText, without_secrets};
 
 /// The servers, not connected yet.
 pub(super) struct Servers {
@@ -106,11 +106,10 @@ impl Servers {
         Ok(Link::One(connection))
     }
 
-    /// What an error says, without our passwords: a server that does not know HELLO, or whose HELLO was renamed, repeats what
-    /// came behind it.
+    /// What an error says, without our passwords: a server that does not know HELLO, or whose HELLO was renamed, repeats the
+    /// beginning of what came behind it.
     pub(super) fn told(&self, error: &RedisError) -> String {
-        let told = error.to_string();
-        self.passwords.iter().fold(told, |told, password| told.replace(password.expose(), "[…]"))
+        without_secrets(&error.to_string(), self.passwords.iter().map(SecretText::expose))
     }
 
     /// Those that are written to at this moment: each of them tells what is changed on it.
