@@ -367,7 +367,7 @@ impl From<&LoginError> for Problem {
                 title: "Too many people are signing in",
                 what,
                 who: AtFault::Operator,
-                hint: "Wait a little, then try again. Whoever is signed in already goes on working meanwhile. If it \
+                hint: "Wait a little, then sign in again. Whoever is signed in already goes on working meanwhile. If it \
                        lasts, tell whoever runs this site what stands above.",
                 retry_after: Some(u32::try_from(too_many.wait.as_secs()).unwrap_or(u32::MAX)),
             },

@@ -14,7 +14,7 @@ use openidconnect::core::{CoreJsonWebKey, CoreJwsSigningAlgorithm};
 use openidconnect::{AccessToken, AccessTokenHash, JsonWebKey};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::{Mutex, Notify, Semaphore};
 
 use super::metadata::{Endpoint, fetch_json};
 use super::outbound::Outbound;
@@ -38,11 +38,12 @@ const RSA_LEAST_BYTES: usize = 2048 / 8;
 pub(super) struct Keys {
     current: ArcSwap<Vec<Key>>,
     asked: Mutex<Asked>,
+    begun: Notify,
     waiting: Semaphore,
 }
 
-/// The last question for newer keys. A check is cut off sooner than a slow provider answers: the next one that lacks a key
-/// goes on waiting for the same answer.
+/// The last question for newer keys. A check is cut off sooner than a slow provider answers: the question stays, and whoever
+/// comes next waits for the same answer.
 #[derive(Default)]
 struct Asked {
     at: Option<UnixTime>,
@@ -57,7 +58,12 @@ struct Question {
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { current: ArcSwap::default(), asked: Mutex::default(), waiting: Semaphore::new(MOST_WAITING) }
+        Self {
+            current: ArcSwap::default(),
+            asked: Mutex::default(),
+            begun: Notify::new(),
+            waiting: Semaphore::new(MOST_WAITING),
+        }
     }
 }
 
@@ -196,11 +202,27 @@ impl Keys {
         if asked.at.is_none_or(|at| now < at || now.since(at) >= pause) {
             let question = Question { stale: Arc::clone(seen), answer: newer().boxed() };
             *asked = Asked { at: Some(now), under_way: Some(question) };
+            self.begun.notify_one();
         }
+        self.hear(&mut asked).await
+    }
+
+    /// Hears the answers that nobody waits for any more, for as long as it is polled.
+    pub(super) async fn keep_asked(&self) -> ! {
+        loop {
+            self.begun.notified().await;
+            // Behind whoever has asked. What comes of it, whoever lacks a key next is told.
+            let mut asked = self.asked.lock().await;
+            let _ = self.hear(&mut asked).await;
+        }
+    }
+
+    async fn hear(&self, asked: &mut Asked) -> Result<(), Trouble> {
         let Some(question) = &mut asked.under_way else { return Ok(()) };
         let answer = (&mut question.answer).await;
+        let is_of_use = self.are_still(&question.stale);
         asked.under_way = None;
-        self.take(&answer?)
+        if is_of_use { self.take(&answer?) } else { Ok(()) }
     }
 
     fn are_still(&self, seen: &Arc<Vec<Key>>) -> bool {

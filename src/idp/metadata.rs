@@ -115,9 +115,8 @@ impl Document {
         let address = address_of(issuer);
         let response = fetch_json(IdpOperation::Discovery, &address, Reach::Anywhere, outbound).await?;
         let document = Self::read(response.body(), issuer).map_err(misbehaved)?;
-        let url = Url::parse(issuer).ok();
-        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
-        Ok((document, outbound.reach_of(host, &response)))
+        let url = address.parse::<http::Uri>().map_err(misbehaved)?;
+        Ok((document, outbound.reach_of(&url, &response)))
     }
 
     fn read(document: &[u8], issuer: &str) -> Result<Self, String> {

@@ -9,7 +9,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{StatusCode, header};
+use http::{StatusCode, Uri, header};
+use hyper_util::client::proxy::matcher::Matcher;
 use openidconnect::{HttpRequest, HttpResponse};
 use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
 use thiserror::Error;
@@ -27,7 +28,7 @@ use crate::metrics::{IdpOperation, IdpOutcome, Metrics};
 pub struct Outbound {
     anywhere: Client,
     public_only: Client,
-    proxy_port: Option<u16>,
+    proxied: Proxied,
     deadline: Duration,
     counted: Option<(ProviderId, Arc<Metrics>)>,
 }
@@ -35,6 +36,10 @@ pub struct Outbound {
 /// Who has answered, beside the answer: the egress proxy, where one was asked.
 #[derive(Clone, Copy, Debug)]
 struct Dialled(SocketAddr);
+
+/// What goes through the egress proxy, told by what tells it to the client.
+#[derive(Clone)]
+struct Proxied(Arc<Matcher>);
 
 /// Why the way out cannot be opened; the operator's to mend.
 #[derive(Debug, Error)]
@@ -102,8 +107,6 @@ impl Outbound {
 
     /// How many redirects are followed where any are.
     const MOST_REDIRECTS: usize = 5;
-    /// RFC 1928 section 3.
-    const SOCKS_PORT: u16 = 1080;
 
     /// Opens the way out.
     ///
@@ -118,13 +121,13 @@ impl Outbound {
             // Whoever installs one in the same moment installs the same.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         }
-        let proxy_port = settings.proxy.as_ref().map(|proxy| proxy.port_or_known_default().unwrap_or(Self::SOCKS_PORT));
         let proxy_host = settings.proxy.as_ref().and_then(Url::host_str).map(str::to_owned);
         let failed = |error: reqwest::Error| OutboundError::Client { reason: whole_story(&error) };
         let anywhere = builder(settings)?.build().map_err(failed)?;
         let resolver = Arc::new(PublicResolver { proxy_host, lookup });
         let public_only = builder(settings)?.dns_resolver(resolver).build().map_err(failed)?;
-        Ok(Self { anywhere, public_only, proxy_port, deadline: Self::DEADLINE, counted: None })
+        let proxied = Proxied::by(settings);
+        Ok(Self { anywhere, public_only, proxied, deadline: Self::DEADLINE, counted: None })
     }
 
     /// The same, with another deadline for a whole exchange.
@@ -165,15 +168,14 @@ impl Outbound {
         outcome
     }
 
-    /// How far what `answer` says may lead: inside only if it came from inside. The address that was dialled tells; a name
-    /// could be given another one for whoever asks again.
-    pub(crate) fn reach_of(&self, host: &str, answer: &HttpResponse) -> Reach {
+    /// How far what `answer` says may lead, which `url` gave: inside only if it came from inside. The address that was
+    /// dialled tells; a name could be given another one for whoever asks again.
+    pub(crate) fn reach_of(&self, url: &Uri, answer: &HttpResponse) -> Reach {
         let dialled = answer.extensions().get::<Dialled>();
-        let is_inside = dialled.is_some_and(|Dialled(address)| {
-            // An egress proxy may be inside and bring answers from outside. Whoever has its port is taken for it.
-            !is_public(address.ip()) && self.proxy_port != Some(address.port())
-        });
-        if is_inside || !is_public_host(host) { Reach::Anywhere } else { Reach::PublicOnly }
+        let is_dialled_inside = dialled.is_some_and(|Dialled(address)| !is_public(address.ip()));
+        // An egress proxy is inside, most likely, and brings answers from outside.
+        let is_inside = is_dialled_inside && !self.proxied.goes_through_it(url);
+        if is_inside || !is_public_host(url.host().unwrap_or_default()) { Reach::Anywhere } else { Reach::PublicOnly }
     }
 
     /// Opens a page as a browser without cookies does: on from redirect to redirect, as long as they stay with the same
@@ -216,6 +218,24 @@ impl Outbound {
         };
         let request = reqwest::Request::try_from(request).map_err(|error| CallError::from(&error))?;
         client.execute(request).await.map_err(|error| CallError::from(&error))
+    }
+}
+
+impl Proxied {
+    fn by(settings: &EgressSettings) -> Self {
+        let proxy = settings.proxy.as_ref().map(Url::to_string).unwrap_or_default();
+        Self(Arc::new(Matcher::builder().all(proxy).no(settings.no_proxy.clone().unwrap_or_default()).build()))
+    }
+
+    fn goes_through_it(&self, url: &Uri) -> bool {
+        self.0.intercept(url).is_some()
+    }
+}
+
+impl fmt::Debug for Proxied {
+    /// Without the proxy's password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proxied").finish_non_exhaustive()
     }
 }
 
@@ -382,37 +402,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_private_address_among_public_ones_is_enough() {
-        let mixed: Lookup = |_| ready(Ok(vec![([192, 0, 2, 1], 0).into(), ([10, 0, 0, 1], 0).into()])).boxed();
+    async fn of_public_and_private_addresses_the_private_ones_are_not_dialled() {
+        let mixed: Lookup = |_| ready(Ok(vec![([127, 0, 0, 1], 0).into(), ([192, 0, 2, 1], 0).into()])).boxed();
+        let inside = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://mixed.example.com:{}/", inside.local_addr().expect("an address").port());
         let outbound = Outbound::with_lookup(&EgressSettings::default(), mixed).expect("an open way");
-        let refused =
-            outbound.call(IdpOperation::Discovery, call("http://mixed.example.com:1/"), Reach::PublicOnly).await;
-        assert!(matches!(refused, Err(CallError::PrivateAddress(_))), "{refused:?}");
+        let outbound = outbound.with_deadline(Duration::from_millis(300));
+        let tried = outbound.call(IdpOperation::Discovery, call(&url), Reach::PublicOnly).await;
+        assert!(matches!(tried, Err(CallError::Unreachable(_) | CallError::TooSlow(_))), "{tried:?}");
+        assert!(poll_immediate(pin!(inside.accept())).await.is_none(), "nobody came");
     }
 
     #[test]
     fn how_far_an_answer_may_lead_is_told_by_who_was_dialled() {
         let direct = Outbound::new(&EgressSettings::default()).expect("an open way");
-        let proxy = Some("http://proxy.example.com:3128".parse().expect("a URL"));
-        let proxied = Outbound::new(&EgressSettings { proxy, ..EgressSettings::default() }).expect("an open way");
-        let socks = Some("socks5://proxy.example.com".parse().expect("a URL"));
-        let socks = Outbound::new(&EgressSettings { proxy: socks, ..EgressSettings::default() }).expect("an open way");
-        for (outbound, host, dialled, reach) in [
-            (&direct, "idp.example.com", "203.0.113.9:443", Reach::PublicOnly),
-            (&direct, "idp.example.com", "10.0.0.9:443", Reach::Anywhere),
-            (&direct, "idp.example.com", "[::ffff:10.0.0.9]:443", Reach::Anywhere),
-            (&direct, "10.0.0.9", "10.0.0.9:443", Reach::Anywhere),
-            (&proxied, "idp.example.com", "10.0.0.9:3128", Reach::PublicOnly),
-            (&proxied, "10.0.0.9", "10.0.0.8:3128", Reach::Anywhere),
-            // Not by way of the proxy, then.
-            (&proxied, "idp.example.com", "10.0.0.9:443", Reach::Anywhere),
-            (&socks, "idp.example.com", "10.0.0.9:1080", Reach::PublicOnly),
+        let proxy = Some("http://proxy.example.com:8080".parse().expect("a URL"));
+        let no_proxy = Some(".svc,idp.corp".to_owned());
+        let proxied = EgressSettings { proxy, no_proxy, ..EgressSettings::default() };
+        let proxied = Outbound::new(&proxied).expect("an open way");
+        for (outbound, url, dialled, reach) in [
+            (&direct, "https://idp.example.com", "203.0.113.9:443", Reach::PublicOnly),
+            (&direct, "https://idp.example.com", "10.0.0.9:443", Reach::Anywhere),
+            (&direct, "https://idp.example.com", "[::ffff:10.0.0.9]:443", Reach::Anywhere),
+            (&direct, "https://10.0.0.9", "10.0.0.9:443", Reach::Anywhere),
+            (&proxied, "https://idp.example.com", "10.0.0.9:8080", Reach::PublicOnly),
+            (&proxied, "http://idp.example.com:8080", "10.0.0.9:8080", Reach::PublicOnly),
+            (&proxied, "https://10.0.0.9", "10.0.0.8:8080", Reach::Anywhere),
+            (&proxied, "https://[fd00::9]", "10.0.0.8:8080", Reach::Anywhere),
+            // Past the proxy, and by chance at its port.
+            (&proxied, "https://idp.corp", "10.0.0.9:443", Reach::Anywhere),
+            (&proxied, "http://keycloak.auth.svc:8080/realms/x", "10.0.0.9:8080", Reach::Anywhere),
+            (&proxied, "https://idp.corp", "203.0.113.9:443", Reach::PublicOnly),
         ] {
             let mut answer = HttpResponse::new(Vec::new());
             answer.extensions_mut().insert(Dialled(dialled.parse().expect("an address")));
-            assert_eq!(outbound.reach_of(host, &answer), reach, "{host} at {dialled}");
+            assert_eq!(outbound.reach_of(&url.parse().expect("a URL"), &answer), reach, "{url} at {dialled}");
         }
-        assert_eq!(direct.reach_of("idp.example.com", &HttpResponse::new(Vec::new())), Reach::PublicOnly, "unknown");
+        let somewhere = "https://idp.example.com".parse().expect("a URL");
+        assert_eq!(direct.reach_of(&somewhere, &HttpResponse::new(Vec::new())), Reach::PublicOnly);
     }
 
     #[test]

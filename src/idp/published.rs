@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use futures_util::TryFutureExt;
+use futures_util::future::join;
 use serde_json::{Map, Value};
 use tokio::time::sleep;
 use url::Url;
@@ -78,9 +79,14 @@ impl PublishedKeys {
         self.keys.take(jwks).map_err(|trouble| trouble.reason().to_owned())
     }
 
+    /// Waits for answers that nobody waits for any more, for as long as it is polled.
+    pub async fn keep_asked(&self) -> ! {
+        self.keys.keep_asked().await
+    }
+
     /// Verifies the signature of a compact JWS. `newer`, which gives a key set or says why there is none, is asked
     /// only if no key fits, and not more than once in half a minute however many tokens come. If this future is dropped
-    /// before there is an answer, the next one that lacks a key waits for that.
+    /// before there is an answer, the next one that lacks a key waits for that; [`Self::keep_asked`] does meanwhile.
     ///
     /// # Errors
     /// If the token is at fault, or if there are no keys to tell by.
@@ -133,6 +139,10 @@ impl Issuer {
 
     /// Keeps the keys at hand, for ever. The caller runs it beside everything else: no check has to wait for them.
     pub(crate) async fn keep_found(&self) {
+        join(self.keep_looking(), self.keys.keep_asked()).await;
+    }
+
+    async fn keep_looking(&self) {
         let (id, issuer) = (&self.id, &self.whereabouts.name);
         let mut last_reason = None;
         loop {

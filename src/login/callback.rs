@@ -19,6 +19,8 @@ use crate::session::NewSession;
 /// The longest error text of a provider that is passed on.
 const MOST_WORDS: usize = 300;
 
+const FINISHED: &str = "it was finished before";
+
 /// Where a callback leads.
 #[derive(Clone, Debug)]
 pub struct Arrived {
@@ -65,16 +67,20 @@ impl Login {
         };
         let too_many = |too_many| LoginError::TooMany { provider: flow.provider.clone(), too_many };
         // Only now, for strangers without a flow are to take nothing from those who have one.
-        let whence = address(headers, peer, &self.trusted_proxies);
-        self.callbacks.of_one(whence).map_err(too_many)?;
+        let from = address(headers, peer, &self.trusted_proxies);
+        self.callbacks.of_one(from).map_err(too_many)?;
+        // A flow that is over takes no place from those that are not, and asks the store for no writing.
+        if self.sessions.is_burnt(flow.fingerprint()).await? {
+            return self.stale(headers, FINISHED).await;
+        }
         // Each exchange holds a connection to the provider; a provider that hangs must not use up our own.
         let places = self.exchanges.get(&flow.provider).ok_or(LoginError::UnknownProvider)?;
         let _place = places.try_acquire().map_err(|_| LoginError::Busy)?;
         if !self.sessions.burn_flow(flow.fingerprint(), flow.ends_at()).await? {
-            return self.stale(headers, "it was finished before").await;
+            return self.stale(headers, FINISHED).await;
         }
         // Only now, for one flow that is shown again and again is to take from nobody but its own address.
-        self.callbacks.of_all(whence).map_err(too_many)?;
+        self.callbacks.of_all(from).map_err(too_many)?;
         let signed_in = self.exchange(&flow, answer).await?;
         self.welcome(&flow, headers, peer, signed_in).await
     }

@@ -15,6 +15,7 @@ use crate::return_to::ReturnTo;
 
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 /// The query of `/oauth2/start`.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -122,8 +123,10 @@ impl Login {
 }
 
 /// Whether another site's page asks for it, and not as the page to go on to (Fetch Metadata Request Headers, sections 2.1
-/// and 2.4): what browsers do then is not a person's wish, and leaves no cookie that is `SameSite=Lax`.
+/// and 2.4), or only ahead of a click (`Sec-Purpose: prefetch`): that is not a person's wish, and most of it leaves no cookie
+/// that is `SameSite=Lax`.
 fn is_in_passing(headers: &HeaderMap) -> bool {
     let is_elsewhere = headers.get(FETCH_SITE).is_some_and(|site| site == "cross-site");
-    is_elsewhere && headers.get(FETCH_DEST).is_some_and(|dest| dest != "document")
+    let is_shown = headers.get(FETCH_DEST).is_none_or(|dest| dest == "document") && !headers.contains_key(PURPOSE);
+    is_elsewhere && !is_shown
 }

@@ -76,7 +76,8 @@ pub(super) fn address(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[IpNe
 /// An address, to which some proxies add a port.
 fn hop(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?.trim();
-    let address = text.parse().or_else(|_| text.parse::<SocketAddr>().map(|with_port| with_port.ip()));
+    let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+    let address = bare.parse().or_else(|_| text.parse::<SocketAddr>().map(|with_port| with_port.ip()));
     Some(address.ok()?.to_canonical())
 }
 
@@ -129,6 +130,7 @@ mod tests {
             ("10.0.0.7", &["\u{e9}", "203.0.113.9"], Some("203.0.113.9")),
             ("10.0.0.7", &["192.0.2.1, 203.0.113.9:4711"], Some("203.0.113.9")),
             ("10.0.0.7", &["[2001:db8::9]:4711, 10.0.0.8:80"], Some("2001:db8::9")),
+            ("10.0.0.7", &["192.0.2.1, [2001:db8::9]"], Some("2001:db8::9")),
             ("10.0.0.7", &["203.0.113.9:70000"], None),
             ("10.0.0.7", &["10.0.0.9"], None),
             ("10.0.0.7", &[], None),

@@ -5,8 +5,13 @@ use std::collections::HashSet;
 /// So many bytes of a secret in a row are no chance, and are hidden; of a shorter one, all of it.
 const TELLING: usize = 12;
 
-/// `text` with `[…]` in the place of each part of it that is a part of one of `secrets`, too.
+/// Of what is said, no more is read: nobody would.
+const MOST_CHARACTERS: usize = 4096;
+
+/// `text` with `[…]` in the place of each part of it that is a part of one of `secrets`, too. Of a very
+/// long one the rest is left out.
 pub(crate) fn without_secrets<'a>(text: &str, secrets: impl IntoIterator<Item = &'a str>) -> String {
+    let text = text.char_indices().nth(MOST_CHARACTERS).map_or(text, |(end, _)| &text[..end]);
     let mut is_hidden = vec![false; text.len()];
     for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
         let length = secret.len().min(TELLING);
@@ -59,5 +64,11 @@ mod tests {
         assert_eq!(without_secrets("hunter2 and hunter", ["", "hunter2", "größe"]), "[…] and hunter");
         assert_eq!(without_secrets("die größe", ["hunter2", "größe"]), "die […]");
         assert_eq!(without_secrets("nothing", []), "nothing");
+    }
+
+    #[test]
+    fn nobody_makes_us_read_a_megabyte() {
+        let said = "ö".repeat(1024 * 1024);
+        assert_eq!(without_secrets(&said, ["hunter2"]).chars().count(), MOST_CHARACTERS);
     }
 }

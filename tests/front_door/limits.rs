@@ -62,7 +62,7 @@ async fn too_many_starts_from_one_address_are_told_to_wait() {
     for part in [
         "Too many people are signing in",
         "Too many sign-ins from 203.0.113.9: limits.sign_ins_per_address allows 30/1m.",
-        "Wait a little, then try again.",
+        "Wait a little, then sign in again.",
         "href=\"/oauth2/start?rd=/x\"",
         "too-many-starts",
     ] {
@@ -252,6 +252,8 @@ async fn what_another_sites_page_asks_for_in_passing_takes_from_nobody() {
             assert_eq!((refused.status, refused.cookies().is_empty()), (403, true), "{dest}");
         }
     }
+    let ahead = [PAGE, ("sec-fetch-site", "cross-site"), ("sec-fetch-dest", "document"), ("sec-purpose", "prefetch")];
+    assert_eq!(start_from(&house.browser(), "203.0.113.9", &ahead).await.status, 403);
     assert!(from("cross-site", "image").await.page().contains("open this site in a window of its own"));
     // Links from elsewhere are how most people come, and a frame of our own may be where a session has ended.
     for (site, dest) in

@@ -4,11 +4,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use countersign::clock::{TestClock, UnixTime};
+use countersign::idp::PublishedKeys;
 use futures_util::future::poll_immediate;
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot};
 
-use crate::lying_idp::{Answer, JWKS, Signing, USERINFO};
+use crate::lying_idp::{Answer, JWKS, LyingIdp, Signing, USERINFO};
 use crate::rig::{Kind, Rig, assert_refused, overwrite};
 
 #[tokio::test]
@@ -163,6 +165,46 @@ async fn what_a_slow_provider_answers_is_not_lost_with_who_asked_first() {
         rig.provider.verify_logout(&token).await.expect("it waits for what the first has asked");
         assert_eq!(rig.idp.hits(JWKS), asked, "an answer that nobody fetched in half a minute is asked for anew");
     }
+}
+
+#[tokio::test]
+async fn what_is_asked_is_heard_though_nobody_waits_for_it() {
+    let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
+    let idp = LyingIdp::start(clock.clone()).await;
+    let keys = PublishedKeys::new(vec!["RS256".into()], clock.clone());
+    let token = idp.logout_token(|_| ());
+    let (answer, answered) = oneshot::channel();
+    let newer = || async { answered.await.map_err(|_| "nobody answers".to_owned()) };
+    assert!(poll_immediate(pin!(keys.verify(&token, newer))).await.is_none(), "it waits, and is cut off");
+    let mut kept = pin!(keys.keep_asked());
+    assert!(poll_immediate(kept.as_mut()).await.is_none());
+    answer.send(idp.key_set()).expect("somebody listens");
+    assert!(poll_immediate(kept).await.is_none());
+    keys.verify(&token, nobody_is_asked).await.expect("its key is there");
+}
+
+#[tokio::test]
+async fn an_old_answer_does_not_replace_newer_keys() {
+    let clock = Arc::new(TestClock::at(UnixTime::from_secs(1_800_000_000)));
+    let idp = LyingIdp::start(clock.clone()).await;
+    let keys = PublishedKeys::new(vec!["ES256".into()], clock.clone());
+    let old = idp.key_set();
+    keys.take(&old).expect("a key set");
+    idp.rotate("ec-2");
+    let token = idp.logout_token(|_| ());
+    let (answer, answered) = oneshot::channel();
+    let newer = || async { answered.await.map_err(|_| "nobody answers".to_owned()) };
+    let mut verified = Box::pin(keys.verify(&token, newer));
+    assert!(poll_immediate(verified.as_mut()).await.is_none());
+    // By the hourly look, say; then comes what was asked before.
+    keys.take(&idp.key_set()).expect("a key set");
+    answer.send(old).expect("somebody listens");
+    verified.await.expect("its key is there");
+    keys.verify(&token, nobody_is_asked).await.expect("and stays there");
+}
+
+async fn nobody_is_asked() -> Result<Vec<u8>, String> {
+    panic!("newer keys are asked for")
 }
 
 #[tokio::test]

@@ -271,6 +271,11 @@ impl LyingIdp {
                "e": encoded(key.exponent().big_endian_without_leading_zero())})
     }
 
+    /// Its keys, as it publishes them.
+    pub(crate) fn key_set(&self) -> Vec<u8> {
+        lock(&self.inner.keys).published().to_string().into_bytes()
+    }
+
     /// Signs with a new ES256 key from now on, published under `kid` in the place of the old one.
     pub(crate) fn rotate(&self, kid: &str) {
         let mut keys = lock(&self.inner.keys);

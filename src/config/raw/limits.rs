@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(in crate::config) struct Limits {
-    /// Sign-ins that may begin, and as many that may end, from all addresses together.
+    /// Sign-ins that may end, and ten times as many that may begin, from all addresses together.
     #[schemars(regex(pattern = "^[0-9]+/.+$"))]
     pub(in crate::config) sign_ins: String,
     /// The same from one address (IPv6: one /56), where it is known: behind a proxy, if that is one of `trusted_proxies`.

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How many people may sign in at one replica.
 #[derive(Clone, Copy, Debug)]
 pub struct LimitSettings {
-    /// From all addresses together.
+    /// From all addresses together; ten times as many may begin.
     pub sign_ins: Rate,
     /// From one address, where it is known.
     pub sign_ins_per_address: Rate,

@@ -35,9 +35,10 @@ impl Resolve for PublicResolver {
         let host = name.as_str().to_owned();
         let (exempt, looked_up) = (self.proxy_host.as_ref() == Some(&host), (self.lookup)(host.clone()));
         Box::pin(async move {
-            let found = looked_up.await?;
-            // One private address among public ones is refused too: which one is dialled is chance.
-            if !exempt && found.iter().any(|address| !is_public(address.ip())) {
+            let mut found = looked_up.await?;
+            // Where a name has both, only its public ones are dialled.
+            found.retain(|address| exempt || is_public(address.ip()));
+            if found.is_empty() {
                 return Err(PrivateAddress(host).into());
             }
             Ok(Box::new(found.into_iter()) as Addrs)
