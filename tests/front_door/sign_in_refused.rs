@@ -82,14 +82,22 @@ async fn a_provider_that_hangs_does_not_use_up_the_gateways_connections() {
         callbacks.push(target_of(&browser.visit(&house.idp, "/oauth2/start").await));
         browsers.push(browser);
     }
+    let (spent, again) = (house.browser(), house.browser());
+    let callback = target_of(&spent.visit(&house.idp, "/oauth2/start").await);
+    let flow = spent.flows().remove(0);
+    again.plant(&flow.name, &flow.value);
+    assert_eq!(spent.get(&callback).await.status, 303);
+    let exchanged = house.idp.hits(TOKEN);
     house.idp.lie(|idp| drop(idp.held.insert(TOKEN, gate.clone())));
     let (last, others) = browsers.split_last().expect("browsers");
     let mut waiting = Vec::new();
     for (browser, callback) in others.iter().zip(&callbacks) {
         waiting.push(browser.send(&Method::GET, callback, &[PAGE], "").await);
     }
-    eventually("all of them wait", async || (house.idp.hits(TOKEN) == 128).then_some(())).await;
+    eventually("all of them wait", async || (house.idp.hits(TOKEN) == exchanged + 128).then_some(())).await;
     refused(last, &callbacks[128], 503, "Too many people").await;
+    // One that is over takes nobody's place.
+    refused(&again, &callback, 400, "it was finished before").await;
     gate.add_permits(1000);
     // Nothing was burnt: the same callback finishes once there is room.
     eventually("there is room", async || (last.get(&callbacks[128]).await.status == 303).then_some(())).await;
