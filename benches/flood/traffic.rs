@@ -1,6 +1,7 @@
 //! Checks of those who are signed in and forged tokens, from one thread in a process of its own: whatever it costs to send the
 //! flood is not taken from the gateway, and what it costs to wait for its turn is the same for all.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -95,7 +96,8 @@ pub(crate) fn generate(arguments: &[String]) {
 struct Stream {
     rate: f64,
     lines: Vec<Box<dyn load::Line>>,
-    free: Vec<usize>,
+    /// Taken in turns: the server hangs up on those that say nothing for long.
+    free: VecDeque<usize>,
     sent: u32,
     /// When each was to be sent, and how long it took from then.
     answers: Vec<(Duration, Duration)>,
@@ -109,14 +111,14 @@ impl Stream {
 
     fn turn(&mut self, begun: Instant, now: Instant) {
         let counted_from = begun + WARM_UP;
-        while let Some(line) = self.free.last() {
+        while let Some(line) = self.free.front() {
             let intended = begun + Duration::from_secs_f64(f64::from(self.sent) / self.rate);
             if intended > now {
                 break;
             }
             self.lines[*line].ask(intended);
             self.sent += 1;
-            self.free.pop();
+            self.free.pop_front();
         }
         for index in 0..self.lines.len() {
             if self.free.contains(&index) {
@@ -127,7 +129,7 @@ impl Stream {
                 if intended >= counted_from {
                     answers.push((intended - counted_from, intended.elapsed()));
                 }
-                free.push(index);
+                free.push_back(index);
             });
         }
     }
